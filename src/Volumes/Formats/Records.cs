@@ -1,0 +1,100 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Gateway.Volumes.Formats;
+
+/// <summary>Content of <c>volume/&lt;n&gt;</c>: what the volume is. A change is the next number.</summary>
+internal sealed record VolumeRecord
+{
+    public required string Name { get; init; }
+
+    public required Guid Id { get; init; }
+
+    /// <summary>Capacity in bytes, a multiple of the logical block length.</summary>
+    public required long SizeBytes { get; init; }
+
+    /// <summary>Logical block length in bytes: 512 or 4096.</summary>
+    public required int BlockSizeBytes { get; init; }
+
+    public required int PhysicalBlockSizeBytes { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Features that a reader must know to open the volume (compression codecs beyond none, encryption). Unknown ones are refused.</summary>
+    public string[] Features { get; init; } = [];
+
+    /// <summary>For a clone: where its first blocks come from. Reserved.</summary>
+    public string? Parent { get; init; }
+}
+
+/// <summary>Content of <c>epochs/&lt;n&gt;</c>: who became writer n, and where the log before it ends for good.</summary>
+internal sealed record EpochRecord
+{
+    public required long Epoch { get; init; }
+
+    /// <summary>For people: host name and process.</summary>
+    public required string Owner { get; init; }
+
+    /// <summary>Tells our own put, whose answer was lost, from somebody else's.</summary>
+    public required Guid Nonce { get; init; }
+
+    /// <summary>Epoch of the last segment that was taken over; 0 when the log was empty.</summary>
+    public required long TakenOverEpoch { get; init; }
+
+    /// <summary>Sequence of the last segment that was taken over; 0 when the log was empty.</summary>
+    public required long TakenOverSequence { get; init; }
+
+    /// <summary>Lease length in seconds; 0: the owner holds no clock-bound authority.</summary>
+    public double LeaseSeconds { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(VolumeRecord))]
+[JsonSerializable(typeof(EpochRecord))]
+internal sealed partial class RecordJson : JsonSerializerContext;
+
+/// <summary>Encodes and decodes whole record blobs.</summary>
+internal static class RecordCodec
+{
+    public static byte[] Encode(VolumeRecord record) =>
+        RecordEnvelope.Encode(RecordType.Volume, record.Id, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.VolumeRecord));
+
+    public static byte[] Encode(EpochRecord record, Guid volumeId) =>
+        RecordEnvelope.Encode(RecordType.Epoch, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.EpochRecord));
+
+    /// <exception cref="VolumeException">Foreign, damaged or newer.</exception>
+    public static VolumeRecord DecodeVolume(ReadOnlySpan<byte> blob, string name)
+    {
+        var record = Parse(RecordEnvelope.Decode(blob, RecordType.Volume, name, out var id), RecordJson.Default.VolumeRecord, name);
+        if (record.Id != id) throw RecordEnvelope.Damaged(name, "its two volume identifiers differ");
+        if (record.BlockSizeBytes is not (512 or 4096) || record.SizeBytes <= 0 || record.SizeBytes % record.BlockSizeBytes != 0)
+            throw RecordEnvelope.Damaged(name, "its size or block size cannot be");
+        if (record.Features.Length > 0)
+            throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' uses features that this tcmu-gateway does not know: {string.Join(", ", record.Features)}. Use a newer tcmu-gateway.");
+        return record;
+    }
+
+    /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>
+    public static EpochRecord DecodeEpoch(ReadOnlySpan<byte> blob, string name, Guid volumeId, long epoch)
+    {
+        var record = Parse(RecordEnvelope.Decode(blob, RecordType.Epoch, name, out var id), RecordJson.Default.EpochRecord, name);
+        if (id != volumeId) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{name}' belongs to another volume ({id}). Move it out of this volume's prefix.");
+        if (record.Epoch != epoch) throw RecordEnvelope.Damaged(name, "it holds another epoch than its name says");
+        if (record.TakenOverEpoch >= epoch || record.TakenOverEpoch < 0 || record.TakenOverSequence < 0) throw RecordEnvelope.Damaged(name, "it takes over from an impossible position");
+        return record;
+    }
+
+    private static T Parse<T>(ReadOnlySpan<byte> json, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, string name)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, type) ?? throw RecordEnvelope.Damaged(name, "it is empty");
+        }
+        catch (JsonException e)
+        {
+            throw new VolumeException(VolumeErrorKind.Damaged, $"Object '{name}' does not hold what it should: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+using Gateway.Scsi;
+
+namespace Gateway.Volumes.Journal;
+
+/// <summary>The local file under a journal: a fault point, so that simulations can lose, tear and rot what was written.</summary>
+/// <remarks>Failures are <see cref="IOException"/>s. One writer at a time; reads may run beside it.</remarks>
+internal interface IJournalDisk : IDisposable
+{
+    /// <summary>For messages: the path.</summary>
+    string Name { get; }
+
+    /// <summary>Length of the file in bytes.</summary>
+    long LengthBytes { get; }
+
+    /// <summary>Writes all pieces from <paramref name="offsetBytes"/> on, in order. Volatile until <see cref="FlushAsync"/>.</summary>
+    ValueTask WriteAsync(ScatterList content, long offsetBytes);
+
+    /// <summary>Fills all of <paramref name="destination"/>.</summary>
+    ValueTask ReadAsync(Memory<byte> destination, long offsetBytes);
+
+    /// <summary>Makes everything written before the call durable. After a failure nothing more may be assumed of the file.</summary>
+    ValueTask FlushAsync();
+}

@@ -1,0 +1,156 @@
+using System.Globalization;
+using Gateway.Backends.Core;
+using Gateway.Volumes.Formats;
+using Gateway.Volumes.Log;
+
+namespace Gateway.Volumes;
+
+/// <summary>What a new volume shall be.</summary>
+/// <param name="SizeBytes">Capacity in bytes, a multiple of the logical block length.</param>
+/// <param name="BlockSizeBytes">Logical block length: 512 or 4096.</param>
+public readonly record struct VolumeSpec(long SizeBytes, int BlockSizeBytes = VolumeSpec.BlockSizeDefaultBytes)
+{
+    public const int BlockSizeDefaultBytes = 512;
+    public const int PhysicalBlockSizeBytes = 4096;
+    public const long SizeMinBytes = 1L << 20;
+    public const long SizeMaxBytes = 64L << 40;
+}
+
+/// <summary>What the bucket says of a volume, without opening it.</summary>
+/// <param name="Name">Name.</param>
+/// <param name="Id">Identity.</param>
+/// <param name="SizeBytes">Capacity in bytes.</param>
+/// <param name="BlockSizeBytes">Logical block length in bytes.</param>
+/// <param name="CreatedAt">When it was made.</param>
+/// <param name="Epoch">Newest writer number; 0 before the first opening.</param>
+/// <param name="Owner">The newest writer, as it named itself.</param>
+/// <param name="LastSequence">Last segment of the valid log; 0 for none.</param>
+/// <param name="LastWriteNumber">Last write that the bucket holds; 0 for none.</param>
+/// <param name="Segments">Segments of the valid log.</param>
+/// <param name="StaleSegments">Segments that fenced writers left behind.</param>
+/// <param name="BucketBytes">Bytes of all its blobs.</param>
+public sealed record VolumeInfo(
+    string Name,
+    Guid Id,
+    long SizeBytes,
+    int BlockSizeBytes,
+    DateTimeOffset CreatedAt,
+    long Epoch,
+    string? Owner,
+    long LastSequence,
+    long LastWriteNumber,
+    int Segments,
+    int StaleSegments,
+    long BucketBytes);
+
+/// <summary>The volumes of one store: making, listing and describing them, without opening any for writing.</summary>
+public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
+{
+    private const int FirstRecord = 1;
+
+    /// <summary>Creates a volume; nothing is there after a failure that was not there before.</summary>
+    /// <exception cref="VolumeException">A bad name or size, or the name is taken.</exception>
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    public async Task<VolumeInfo> CreateAsync(string name, VolumeSpec spec, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        CheckSpec(spec);
+        var keys = new VolumeKeys(name);
+        await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
+        {
+            throw blob.Name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)
+                ? AlreadyExists(name)
+                : new VolumeException(VolumeErrorKind.Foreign, $"{store.Description} already holds '{blob.Name}', which no volume made. Nothing was changed. Choose another volume name, or move what is below '{keys.Prefix}' elsewhere.");
+        }
+
+        var record = new VolumeRecord
+        {
+            Name = name,
+            Id = Guid.NewGuid(),
+            SizeBytes = spec.SizeBytes,
+            BlockSizeBytes = spec.BlockSizeBytes,
+            PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
+            CreatedAt = time.GetUtcNow(),
+        };
+        var key = keys.Record(FirstRecord);
+        try
+        {
+            await store.PutAsync(key, RecordCodec.Encode(record), Precondition.Absent, cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
+        {
+            // Our own put may have been carried out twice below us, or somebody else was faster: the identity tells.
+            var existing = RecordCodec.DecodeVolume(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value);
+            if (existing.Id != record.Id) throw AlreadyExists(name);
+        }
+
+        return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>The names of the volumes in the store, in order; folders that are none are left out.</summary>
+    public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken)
+    {
+        var names = new List<string>();
+        await foreach (var folder in store.ListFoldersAsync("", cancellationToken))
+        {
+            var name = folder.TrimEnd('/');
+            if (!VolumeKeys.IsValidName(name)) continue;
+            await foreach (var _ in store.ListAsync(new VolumeKeys(name).RecordPrefix, null, cancellationToken))
+            {
+                names.Add(name);
+                break;
+            }
+        }
+
+        return names;
+    }
+
+    /// <summary>Describes a volume as the bucket has it.</summary>
+    /// <exception cref="VolumeException">No such volume, or it is damaged.</exception>
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    public async Task<VolumeInfo> DescribeAsync(string name, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        var state = await LogState.LoadAsync(store, name, cancellationToken);
+        long lastWrite = 0;
+        if (state.Segments.Length > 0) lastWrite = (await state.ReadMetadataAsync(store, state.Segments[^1], cancellationToken)).Header.LastWrite;
+        return new VolumeInfo(
+            state.Volume.Name,
+            state.Volume.Id,
+            state.Volume.SizeBytes,
+            state.Volume.BlockSizeBytes,
+            state.Volume.CreatedAt,
+            state.NewestEpoch,
+            state.NewestRecord?.Owner,
+            state.End.Sequence,
+            lastWrite,
+            state.Segments.Length,
+            state.ListedCount - state.Segments.Length,
+            state.BucketBytes);
+    }
+
+    /// <exception cref="VolumeException">The name cannot be a volume's.</exception>
+    public static void CheckName(string name)
+    {
+        if (!VolumeKeys.IsValidName(name))
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"'{name}' cannot be a volume's name. Use 1 to {VolumeKeys.NameLengthMax} lower-case letters, digits, '.', '_' or '-', starting with a letter or digit.");
+    }
+
+    private static void CheckSpec(VolumeSpec spec)
+    {
+        if (spec.BlockSizeBytes is not (512 or 4096))
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A block size of {spec.BlockSizeBytes} bytes is not supported. Use 512 or 4096.");
+        if (spec.SizeBytes is < VolumeSpec.SizeMinBytes or > VolumeSpec.SizeMaxBytes)
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A size of {spec.SizeBytes} bytes is not supported. Use 1 MiB to 64 TiB.");
+        var rest = spec.SizeBytes % spec.BlockSizeBytes;
+        if (rest != 0)
+        {
+            var down = spec.SizeBytes - rest;
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, string.Create(CultureInfo.InvariantCulture, $"A size of {spec.SizeBytes} bytes is not a multiple of the block size, {spec.BlockSizeBytes} bytes. Use {down} or {down + spec.BlockSizeBytes}."));
+        }
+    }
+
+    private static VolumeException AlreadyExists(string name) => new(
+        VolumeErrorKind.AlreadyExists,
+        $"A volume '{name}' exists already; it was left as it is. Choose another name, or serve that one ('tcmu-gateway volume info' describes it).");
+}

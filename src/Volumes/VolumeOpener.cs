@@ -1,0 +1,253 @@
+using Gateway.Backends.Core;
+using Gateway.Volumes.Formats;
+using Gateway.Volumes.Interop;
+using Gateway.Volumes.Journal;
+using Gateway.Volumes.Log;
+using Gateway.Volumes.Map;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Volumes;
+
+/// <summary>What an opening has found: the bucket's log, the journal, and the maps that both make.</summary>
+internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDisposable
+{
+    private readonly int _blockLengthBytes = state.Volume.BlockSizeBytes;
+
+    public LogState State { get; } = state;
+
+    public JournalFile Journal { get; } = journal;
+
+    public ExtentMap<SegmentLocation> BucketMap { get; } = new((ulong)(state.Volume.SizeBytes / state.Volume.BlockSizeBytes), state.Volume.BlockSizeBytes);
+
+    public ExtentMap<JournalLocation> JournalMap { get; } = new((ulong)(state.Volume.SizeBytes / state.Volume.BlockSizeBytes), state.Volume.BlockSizeBytes);
+
+    /// <summary>From which sequence on which epoch wrote the log.</summary>
+    public List<(long FirstSequence, long Epoch)> Epochs { get; } = [];
+
+    /// <summary>Batches that are not in the bucket yet.</summary>
+    public List<JournalBatch> Pending { get; } = [];
+
+    /// <summary>The last write in the bucket.</summary>
+    public long BucketWrite { get; private set; }
+
+    public long NextWrite { get; private set; } = 1;
+
+    public void AddSegment(in SegmentHeader header, SegmentIndexEntry[] index)
+    {
+        if (Epochs.Count == 0 || Epochs[^1].Epoch != header.Id.Epoch) Epochs.Add((header.Id.Sequence, header.Id.Epoch));
+        Apply(BucketMap, header, index);
+        BucketWrite = header.LastWrite;
+        NextWrite = header.LastWrite + 1;
+    }
+
+    public void AddBatch(in JournalBatch batch, ReadOnlySpan<byte> content)
+    {
+        Apply(JournalMap, batch.Header, content, _blockLengthBytes);
+        Pending.Add(batch);
+        NextWrite = batch.Header.LastWrite + 1;
+    }
+
+    /// <summary>Takes a segment's extents into the bucket's map.</summary>
+    public static void Apply(ExtentMap<SegmentLocation> map, in SegmentHeader header, SegmentIndexEntry[] index)
+    {
+        foreach (var entry in index)
+        {
+            if (entry.Kind == ExtentKind.Zero) map.Remove(entry.Lba, entry.Blocks);
+            else map.Set(entry.Lba, entry.Blocks, new SegmentLocation(header.Id.Sequence, entry.FrameOffsetBytes, entry.FrameLengthBytes));
+        }
+    }
+
+    /// <summary>Takes a batch's records into the journal's map.</summary>
+    public static void Apply(ExtentMap<JournalLocation> map, in JournalBatchHeader header, ReadOnlySpan<byte> page, int blockLengthBytes)
+    {
+        for (var i = 0; i < header.RecordCount; i++)
+        {
+            var record = JournalBatchHeader.RecordAt(page, i);
+            var location = record.Kind == JournalRecordKind.Zero
+                ? JournalLocation.Zero(header.FirstWrite + i)
+                : new JournalLocation(header.FirstWrite + i, header.Position + record.DataOffsetBytes, record.DataCrc, (ushort)(record.DataLengthBytes / blockLengthBytes), 0);
+            map.Set(record.Lba, record.Blocks, location);
+        }
+    }
+
+    public void Dispose() => Journal.Dispose();
+}
+
+/// <summary>
+/// Opens a volume for writing: reads the bucket's log, replays the journal, claims the next epoch, and makes sure that no segment of the
+/// writer before slipped in between. Everything that can fail for a reason a person must mend fails before the claim.
+/// </summary>
+public sealed class VolumeOpener(
+    IBlobStore store,
+    VolumeOptions options,
+    JournalOptions journalOptions,
+    string owner,
+    TimeProvider time,
+    Random random,
+    ILogger logger)
+{
+    private const int ClaimsMax = 8;
+
+    /// <exception cref="VolumeException">The volume cannot be opened; the message says what to do.</exception>
+    /// <exception cref="BlobStoreException">The store failed; a later attempt may succeed.</exception>
+    public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
+    {
+        VolumeCatalog.CheckName(name);
+        for (var attempt = 0; attempt < ClaimsMax; attempt++)
+        {
+            var state = await LogState.LoadAsync(store, name, cancellationToken);
+            var recovered = await RecoverAsync(state, cancellationToken);
+            try
+            {
+                var epoch = await ClaimAsync(recovered, cancellationToken);
+                if (await OldLogGrewAsync(state, cancellationToken))
+                {
+                    recovered.Dispose();
+                    continue; // The writer before us put a segment between our listing and our claim: take over behind it.
+                }
+
+                VolumeLog.Opened(logger, name, state.Volume.Id, epoch, state.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
+                return new Volume(recovered, epoch, store, options, time, random, logger);
+            }
+            catch
+            {
+                recovered.Dispose();
+                throw;
+            }
+        }
+
+        throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{name}' could not be taken over: another gateway keeps writing to it. Stop that gateway first; 'tcmu-gateway volume info' names it.");
+    }
+
+    private async Task<RecoveredVolume> RecoverAsync(LogState state, CancellationToken cancellationToken)
+    {
+        JournalFile? journal = null;
+        try
+        {
+            var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
+            journal = opened;
+            var recovered = new RecoveredVolume(state, journal);
+            await foreach (var (header, index) in state.ReadLogAsync(store, cancellationToken)) recovered.AddSegment(header, index);
+            if (isNew)
+            {
+                await journal.ResetAsync(recovered.BucketWrite);
+                VolumeLog.JournalCreated(logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
+            }
+            else
+            {
+                await ReplayAsync(recovered);
+            }
+
+            return recovered;
+        }
+        catch (IOException e)
+        {
+            journal?.Dispose();
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            journal?.Dispose();
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{journalOptions.Directory}'.", e);
+        }
+        catch
+        {
+            journal?.Dispose();
+            throw;
+        }
+    }
+
+    private async Task<(JournalFile Journal, bool IsNew)> OpenJournalAsync(Guid volumeId)
+    {
+        Directory.CreateDirectory(journalOptions.Directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var path = Path.Combine(journalOptions.Directory, $"{volumeId}.journal");
+        if (File.Exists(path)) return (await JournalFile.OpenAsync(DiskFile.Open(path), volumeId), false);
+
+        // Under another name until it is whole: a crash in between leaves no file that looks like a journal and is none.
+        var unfinished = path + ".new";
+        File.Delete(unfinished);
+        var journal = await JournalFile.CreateAsync(DiskFile.Create(unfinished, journalOptions.CapacityBytes), volumeId, Guid.NewGuid(), 0);
+        File.Move(unfinished, path);
+        DiskFile.FlushDirectory(journalOptions.Directory);
+        return (journal, true);
+    }
+
+    /// <summary>Replays what the bucket does not have yet, after proof that the journal continues the bucket's history.</summary>
+    private async Task ReplayAsync(RecoveredVolume recovered)
+    {
+        var (state, journal) = (recovered.State, recovered.Journal);
+        var superblock = journal.Superblock;
+        var lastJournaled = superblock.TailWrite;
+        JournalBatchHeader first = default;
+        await foreach (var (batch, content) in journal.RecoverAsync())
+        {
+            lastJournaled = batch.Header.LastWrite;
+            if (lastJournaled <= recovered.BucketWrite) continue;
+            if (first == default) first = batch.Header;
+            recovered.AddBatch(batch, content.Span);
+        }
+
+        if (!ContinuesOurEpoch(superblock, state))
+        {
+            if (first != default || superblock.TailWrite > recovered.BucketWrite)
+                throw new VolumeException(
+                    VolumeErrorKind.JournalMismatch,
+                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{journalOptions.Directory}', and the volume opens without it.");
+            VolumeLog.JournalOutdated(logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
+            await journal.ResetAsync(recovered.BucketWrite);
+            return;
+        }
+
+        if (superblock.TailWrite > recovered.BucketWrite || (first != default && first.FirstWrite != recovered.BucketWrite + 1))
+            throw new VolumeException(
+                VolumeErrorKind.JournalMismatch,
+                $"The bucket's log of volume '{state.Volume.Name}' ends at write {recovered.BucketWrite}, but journal '{journal.Path}' starts behind write {superblock.TailWrite}: segments that were in the bucket are gone. Nothing was changed. Restore the missing objects below '{state.Keys.LogPrefix}' from a backup or older object versions; or move the journal away to open the volume at the older state.");
+
+        // All of it is in the bucket, which may even know more: a power cut can take from the disk what had already been sent.
+        if (first == default) await journal.ResetAsync(recovered.BucketWrite);
+    }
+
+    /// <summary>True if nobody but this journal's owner opened the volume since the journal was last used.</summary>
+    private static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
+    {
+        if (state.NewestEpoch == superblock.Epoch) return true;
+        return state.NewestEpoch == superblock.ClaimEpoch && state.NewestRecord!.Nonce == superblock.ClaimNonce;
+    }
+
+    /// <summary>
+    /// Becomes the next writer. The journal learns of the intention first, so that after a crash between the two steps it is known whose
+    /// the new epoch is.
+    /// </summary>
+    private async Task<long> ClaimAsync(RecoveredVolume recovered, CancellationToken cancellationToken)
+    {
+        var (state, journal) = (recovered.State, recovered.Journal);
+        var epoch = state.NewestEpoch + 1;
+        var record = new EpochRecord
+        {
+            Epoch = epoch,
+            Owner = owner,
+            Nonce = Guid.NewGuid(),
+            TakenOverEpoch = state.End.Epoch,
+            TakenOverSequence = state.End.Sequence,
+            CreatedAt = time.GetUtcNow(),
+        };
+        await journal.WriteSuperblockAsync(journal.Superblock with { Epoch = state.NewestEpoch, ClaimEpoch = epoch, ClaimNonce = record.Nonce });
+        var key = state.Keys.Epoch(epoch);
+        try
+        {
+            await store.PutAsync(key, RecordCodec.Encode(record, state.Volume.Id), Precondition.Absent, cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
+        {
+            var existing = RecordCodec.DecodeEpoch(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
+            if (existing.Nonce != record.Nonce)
+                throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {epoch}). Serve it from one gateway only.");
+        }
+
+        await journal.WriteSuperblockAsync(journal.Superblock with { Epoch = epoch, ClaimEpoch = 0, ClaimNonce = default });
+        return epoch;
+    }
+
+    private async Task<bool> OldLogGrewAsync(LogState state, CancellationToken cancellationToken) =>
+        state.NewestEpoch > 0 && await store.GetLengthAsync(state.Keys.Segment(new SegmentId(state.NewestEpoch, state.End.Sequence + 1)), cancellationToken) is not null;
+}
