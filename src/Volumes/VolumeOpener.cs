@@ -77,16 +77,42 @@ internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDi
 /// Opens a volume for writing: reads the bucket's log, replays the journal, claims the next epoch, and makes sure that no segment of the
 /// writer before slipped in between. Everything that can fail for a reason a person must mend fails before the claim.
 /// </summary>
-public sealed class VolumeOpener(
-    IBlobStore store,
-    VolumeOptions options,
-    JournalOptions journalOptions,
-    string owner,
-    TimeProvider time,
-    Random random,
-    ILogger logger)
+public sealed class VolumeOpener
 {
     private const int ClaimsMax = 8;
+
+    private readonly IBlobStore _store;
+    private readonly VolumeOptions _options;
+    private readonly JournalOptions _journalOptions;
+    private readonly IJournalDirectory _journals;
+    private readonly string _owner;
+    private readonly TimeProvider _time;
+    private readonly Random _random;
+    private readonly ILogger _logger;
+
+    /// <param name="store">Where the volumes are.</param>
+    /// <param name="options">How they are served.</param>
+    /// <param name="journalOptions">Where their journals are.</param>
+    /// <param name="owner">How this gateway names itself to people: host and process.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Spreads retries.</param>
+    /// <param name="logger">Lifecycle and failures.</param>
+    public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
+        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger)
+    {
+    }
+
+    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    {
+        _store = store;
+        _options = options;
+        _journalOptions = journalOptions;
+        _journals = journals;
+        _owner = owner;
+        _time = time;
+        _random = random;
+        _logger = logger;
+    }
 
     /// <exception cref="VolumeException">The volume cannot be opened; the message says what to do.</exception>
     /// <exception cref="BlobStoreException">The store failed; a later attempt may succeed.</exception>
@@ -95,7 +121,7 @@ public sealed class VolumeOpener(
         VolumeCatalog.CheckName(name);
         for (var attempt = 0; attempt < ClaimsMax; attempt++)
         {
-            var state = await LogState.LoadAsync(store, name, cancellationToken);
+            var state = await LogState.LoadAsync(_store, name, cancellationToken);
             var recovered = await RecoverAsync(state, cancellationToken);
             try
             {
@@ -106,8 +132,8 @@ public sealed class VolumeOpener(
                     continue; // The writer before us put a segment between our listing and our claim: take over behind it.
                 }
 
-                VolumeLog.Opened(logger, name, state.Volume.Id, epoch, state.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-                return new Volume(recovered, epoch, store, options, time, random, logger);
+                VolumeLog.Opened(_logger, name, state.Volume.Id, epoch, state.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
+                return new Volume(recovered, epoch, _store, _options, _time, _random, _logger);
             }
             catch
             {
@@ -127,11 +153,11 @@ public sealed class VolumeOpener(
             var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
             journal = opened;
             var recovered = new RecoveredVolume(state, journal);
-            await foreach (var (header, index) in state.ReadLogAsync(store, cancellationToken)) recovered.AddSegment(header, index);
+            await foreach (var (header, index) in state.ReadLogAsync(_store, cancellationToken)) recovered.AddSegment(header, index);
             if (isNew)
             {
                 await journal.ResetAsync(recovered.BucketWrite);
-                VolumeLog.JournalCreated(logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
+                VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
             else
             {
@@ -143,12 +169,12 @@ public sealed class VolumeOpener(
         catch (IOException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
         }
         catch (UnauthorizedAccessException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journalOptions.Directory}'.", e);
         }
         catch
         {
@@ -159,16 +185,13 @@ public sealed class VolumeOpener(
 
     private async Task<(JournalFile Journal, bool IsNew)> OpenJournalAsync(Guid volumeId)
     {
-        Directory.CreateDirectory(journalOptions.Directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var path = Path.Combine(journalOptions.Directory, $"{volumeId}.journal");
-        if (File.Exists(path)) return (await JournalFile.OpenAsync(DiskFile.Open(path), volumeId), false);
+        var name = $"{volumeId}.journal";
+        if (_journals.Exists(name)) return (await JournalFile.OpenAsync(_journals.Open(name), volumeId), false);
 
         // Under another name until it is whole: a crash in between leaves no file that looks like a journal and is none.
-        var unfinished = path + ".new";
-        File.Delete(unfinished);
-        var journal = await JournalFile.CreateAsync(DiskFile.Create(unfinished, journalOptions.CapacityBytes), volumeId, Guid.NewGuid(), 0);
-        File.Move(unfinished, path);
-        DiskFile.FlushDirectory(journalOptions.Directory);
+        var unfinished = name + ".new";
+        var journal = await JournalFile.CreateAsync(_journals.Create(unfinished, _journalOptions.CapacityBytes), volumeId, Guid.NewGuid(), 0);
+        _journals.Rename(unfinished, name);
         return (journal, true);
     }
 
@@ -192,8 +215,8 @@ public sealed class VolumeOpener(
             if (first != default || superblock.TailWrite > recovered.BucketWrite)
                 throw new VolumeException(
                     VolumeErrorKind.JournalMismatch,
-                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{journalOptions.Directory}', and the volume opens without it.");
-            VolumeLog.JournalOutdated(logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
+                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journalOptions.Directory}', and the volume opens without it.");
+            VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
             await journal.ResetAsync(recovered.BucketWrite);
             return;
         }
@@ -225,21 +248,21 @@ public sealed class VolumeOpener(
         var record = new EpochRecord
         {
             Epoch = epoch,
-            Owner = owner,
+            Owner = _owner,
             Nonce = Guid.NewGuid(),
             TakenOverEpoch = state.End.Epoch,
             TakenOverSequence = state.End.Sequence,
-            CreatedAt = time.GetUtcNow(),
+            CreatedAt = _time.GetUtcNow(),
         };
         await journal.WriteSuperblockAsync(journal.Superblock with { Epoch = state.NewestEpoch, ClaimEpoch = epoch, ClaimNonce = record.Nonce });
         var key = state.Keys.Epoch(epoch);
         try
         {
-            await store.PutAsync(key, RecordCodec.Encode(record, state.Volume.Id), Precondition.Absent, cancellationToken);
+            await _store.PutAsync(key, RecordCodec.Encode(record, state.Volume.Id), Precondition.Absent, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeEpoch(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
+            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
             if (existing.Nonce != record.Nonce)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {epoch}). Serve it from one gateway only.");
         }
@@ -249,5 +272,5 @@ public sealed class VolumeOpener(
     }
 
     private async Task<bool> OldLogGrewAsync(LogState state, CancellationToken cancellationToken) =>
-        state.NewestEpoch > 0 && await store.GetLengthAsync(state.Keys.Segment(new SegmentId(state.NewestEpoch, state.End.Sequence + 1)), cancellationToken) is not null;
+        state.NewestEpoch > 0 && await _store.GetLengthAsync(state.Keys.Segment(new SegmentId(state.NewestEpoch, state.End.Sequence + 1)), cancellationToken) is not null;
 }

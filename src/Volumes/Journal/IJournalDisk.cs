@@ -21,3 +21,18 @@ internal interface IJournalDisk : IDisposable
     /// <summary>Makes everything written before the call durable. After a failure nothing more may be assumed of the file.</summary>
     ValueTask FlushAsync();
 }
+
+/// <summary>Where journals live: a directory on local disk, or a simulated one. Failures are <see cref="IOException"/>s.</summary>
+internal interface IJournalDirectory
+{
+    bool Exists(string name);
+
+    /// <summary>Opens an existing file, for this process alone.</summary>
+    IJournalDisk Open(string name);
+
+    /// <summary>Makes a file with its space reserved, in place of one of that name.</summary>
+    IJournalDisk Create(string name, long lengthBytes);
+
+    /// <summary>Renames durably.</summary>
+    void Rename(string from, string to);
+}

@@ -24,11 +24,11 @@ internal interface IJournalSink
 /// </summary>
 /// <remarks>
 /// The queue is bounded by the ring: every request belongs to a command in flight. A batch is bounded by its first page's records and by
-/// <see cref="BatchDataBytes"/>; a single request may be larger.
+/// <see cref="BatchDataMaxBytes"/>; a single request may be larger.
 /// </remarks>
 internal sealed class JournalAppender : IAsyncDisposable
 {
-    private const int BatchDataBytes = 1 << 20;
+    private const int BatchDataMaxBytes = 1 << 20;
 
     private readonly JournalFile _journal;
     private readonly IJournalSink _sink;
@@ -50,6 +50,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private readonly NativeBuffer _zeroes = new(JournalBatchHeader.PageBytes);
     private readonly ScatterList _content = new();
     private readonly int _blockLengthBytes;
+    private readonly int _batchDataMaxBytes;
     private long _nextWrite;
 
     private long _tail;
@@ -70,6 +71,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         _epoch = epoch;
         _nextWrite = nextWrite;
         _blockLengthBytes = blockLengthBytes;
+        _batchDataMaxBytes = (int)Math.Min(BatchDataMaxBytes, journal.CapacityBytes / 4); // With padding before it, it must still fit.
         _tail = journal.Superblock.TailPosition;
         _appended = journal.Head;
         _durable = _tail; // What recovery found may still be in the page cache of a process that was killed.
@@ -201,7 +203,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             {
                 records += next.RecordCount;
                 bytes += next.DataBytes;
-                if (_batch.Count > 0 && (records > JournalBatchHeader.RecordsMax || bytes > BatchDataBytes)) break;
+                if (_batch.Count > 0 && (records > JournalBatchHeader.RecordsMax || bytes > _batchDataMaxBytes)) break;
                 _batch.Add(_queue.Dequeue());
             }
 

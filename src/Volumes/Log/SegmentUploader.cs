@@ -149,7 +149,11 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 while (_uploads.Count < _options.UploadWindow && TakeSealed() is { } batches)
                 {
                     var id = new SegmentId(_epoch, _nextSequence++);
-                    _uploads.Enqueue(new Upload(batches[^1].Header, UploadAsync(id, batches)));
+                    var upload = UploadAsync(id, batches);
+                    _uploads.Enqueue(new Upload(batches[^1].Header, upload));
+
+                    // Not from inside the upload: the loop must find it complete when it wakes.
+                    _ = upload.ContinueWith(static (_, signal) => ((AsyncSignal)signal!).Set(), _signal, TaskScheduler.Default);
                 }
 
                 if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
@@ -217,15 +221,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Builds and puts one segment. Null: somebody else holds its name, so we are fenced.</summary>
     private async Task<BuiltSegment?> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
-        try
-        {
-            var segment = await BuildAsync(id, batches);
-            return await PutAsync(segment) ? segment : null;
-        }
-        finally
-        {
-            _signal.Set();
-        }
+        var segment = await BuildAsync(id, batches);
+        return await PutAsync(segment) ? segment : null;
     }
 
     private async Task<BuiltSegment> BuildAsync(SegmentId id, List<JournalBatch> batches)

@@ -1,0 +1,113 @@
+using Gateway.Scsi;
+using Gateway.Volumes.Journal;
+
+namespace Gateway.Tests.Shared;
+
+/// <summary>A journal disk in memory that forgets like a real one: what was not flushed may be lost, in any order, torn at 512 bytes.</summary>
+internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
+{
+    public const int SectorBytes = 512;
+
+    private readonly Lock _gate = new();
+    private readonly byte[] _current = [.. durable];
+    private readonly byte[] _durable = [.. durable];
+    private readonly HashSet<long> _dirtySectors = [];
+
+    public string Name { get; } = name;
+
+    public long LengthBytes => _current.Length;
+
+    /// <summary>Flushes fail from now on.</summary>
+    public bool FailFlushes { get; set; }
+
+    /// <summary>Flushes do nothing but succeed: a disk that lies.</summary>
+    public bool IgnoreFlushes { get; set; }
+
+    public int Flushes { get; private set; }
+
+    public ValueTask WriteAsync(ScatterList content, long offsetBytes)
+    {
+        lock (_gate)
+        {
+            var bytes = new byte[content.LengthBytes];
+            content.CopyTo(0, bytes);
+            if (offsetBytes + bytes.Length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
+            bytes.CopyTo(_current, offsetBytes);
+            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + bytes.Length; sector++) _dirtySectors.Add(sector);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask ReadAsync(Memory<byte> destination, long offsetBytes)
+    {
+        lock (_gate) _current.AsMemory((int)offsetBytes, destination.Length).CopyTo(destination);
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask FlushAsync()
+    {
+        await Task.Yield();
+        lock (_gate)
+        {
+            if (FailFlushes) throw new IOException("Input/output error (by design of the test).");
+            Flushes++;
+            if (IgnoreFlushes) return;
+            foreach (var sector in _dirtySectors) Keep(_durable, sector);
+            _dirtySectors.Clear();
+        }
+    }
+
+    /// <summary>What a process kill leaves: everything written.</summary>
+    public byte[] AfterKill()
+    {
+        lock (_gate) return [.. _current];
+    }
+
+    /// <summary>What a power cut leaves: everything flushed, and of the rest each sector or not.</summary>
+    public byte[] AfterPowerCut(Random random)
+    {
+        lock (_gate)
+        {
+            var left = (byte[])_durable.Clone();
+            var share = random.NextDouble();
+            foreach (var sector in _dirtySectors.Order())
+                if (random.NextDouble() < share) Keep(left, sector);
+            return left;
+        }
+    }
+
+    public void Dispose()
+    {
+    }
+
+    private void Keep(byte[] image, long sector) => _current.AsSpan((int)(sector * SectorBytes), SectorBytes).CopyTo(image.AsSpan((int)(sector * SectorBytes)));
+}
+
+/// <summary>A journal directory of simulated disks.</summary>
+internal sealed class SimulatedJournalDirectory : IJournalDirectory
+{
+    private readonly Dictionary<string, SimulatedDisk> _disks = new(StringComparer.Ordinal);
+
+    public IEnumerable<SimulatedDisk> Disks => _disks.Values;
+
+    /// <summary>The directory after a restart, with what a kill or a power cut left of each file.</summary>
+    public SimulatedJournalDirectory AfterCrash(Func<SimulatedDisk, byte[]> image)
+    {
+        var after = new SimulatedJournalDirectory();
+        foreach (var (name, disk) in _disks) after._disks[name] = new SimulatedDisk(name, image(disk));
+        return after;
+    }
+
+    public bool Exists(string name) => _disks.ContainsKey(name);
+
+    public IJournalDisk Open(string name) => _disks[name];
+
+    public IJournalDisk Create(string name, long lengthBytes) => _disks[name] = new SimulatedDisk(name, new byte[lengthBytes]);
+
+    public void Rename(string from, string to)
+    {
+        _disks[to] = _disks[from];
+        _disks.Remove(from);
+    }
+}

@@ -1,0 +1,127 @@
+using System.Buffers.Binary;
+using Gateway.Backends.Core;
+using Gateway.Scsi;
+using Gateway.Scsi.Interop;
+using Gateway.Tests.Shared;
+using Gateway.Volumes.Journal;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Gateway.Volumes.Tests;
+
+/// <summary>One volume, its store and its journal disk, through any number of openings and crashes.</summary>
+internal sealed class VolumeWorld : IAsyncDisposable
+{
+    public const string Name = "vol";
+    public const int BlockBytes = 512;
+
+    private readonly List<Volume> _ghosts = [];
+    private ProcessBlobStore? _process;
+
+    public MemoryBlobStore Store { get; } = new();
+
+    public SimulatedJournalDirectory Journals { get; private set; } = new();
+
+    public Volume Volume { get; private set; } = null!;
+
+    public Random Random { get; init; } = new(1);
+
+    public double FailureRate { get; init; }
+
+    public JournalOptions JournalOptions { get; } = new() { CapacityBytes = 1 << 20 };
+
+    public VolumeOptions Options { get; } = new()
+    {
+        SegmentBytes = 64 << 10,
+        SealAfter = TimeSpan.FromMilliseconds(5),
+        CloseTimeout = TimeSpan.FromSeconds(20),
+        CacheBytes = 256 << 10,
+    };
+
+    public async Task CreateAsync(long sizeBytes = 1 << 20)
+    {
+        await new VolumeCatalog(Store, TimeProvider.System).CreateAsync(Name, new VolumeSpec(sizeBytes), default);
+    }
+
+    public async Task OpenAsync(IBlobStore? store = null)
+    {
+        _process = new ProcessBlobStore(store ?? Store, Random, FailureRate);
+        var opener = new VolumeOpener(_process, Options, JournalOptions, Journals, "test", TimeProvider.System, Random, NullLogger.Instance);
+        while (true)
+        {
+            try
+            {
+                Volume = await opener.OpenAsync(Name, default);
+                return;
+            }
+            catch (BlobStoreException e) when (e.IsTransient && FailureRate > 0)
+            {
+                // What an operator's restart loop does.
+            }
+        }
+    }
+
+    public VolumeOpener NewOpener(SimulatedJournalDirectory journals) => new(Store, Options, JournalOptions, journals, "other", TimeProvider.System, Random, NullLogger.Instance);
+
+    /// <summary>The process dies; its unsent requests with it. The old volume object lives on as a ghost that reaches nothing.</summary>
+    public void Kill() => Die(disk => disk.AfterKill());
+
+    /// <summary>The machine loses power: also what the disk had not flushed may be gone.</summary>
+    public void CutPower() => Die(disk => disk.AfterPowerCut(Random));
+
+    public void LoseJournal() => Journals = new SimulatedJournalDirectory();
+
+    public async ValueTask CloseAsync() => await Volume.DisposeAsync();
+
+    public async Task<BlockResult> WriteAsync(ulong lba, byte[] data, bool fua = false)
+    {
+        using var buffer = new NativeBuffer(data.Length);
+        data.CopyTo(buffer.Span);
+        var list = new ScatterList();
+        list.Add(buffer);
+        return await Volume.WriteAsync(new BlockRange(lba, (uint)(data.Length / BlockBytes)), list, fua, default);
+    }
+
+    public async Task<byte[]> ReadAsync(ulong lba, int blocks)
+    {
+        while (true)
+        {
+            var (result, data) = await TryReadAsync(lba, blocks);
+            if (FailureRate > 0 && result.Error == BlockError.StoreUnavailable) continue; // What an initiator does.
+            Assert.Equal(BlockResult.Success, result);
+            return data;
+        }
+    }
+
+    public async Task<(BlockResult Result, byte[] Data)> TryReadAsync(ulong lba, int blocks)
+    {
+        using var buffer = new NativeBuffer(blocks * BlockBytes);
+        buffer.Span.Fill(0xEE);
+        var list = new ScatterList();
+        list.Add(buffer);
+        var result = await Volume.ReadAsync(new BlockRange(lba, (uint)blocks), list, default);
+        return (result, buffer.Span.ToArray());
+    }
+
+    /// <summary>A block's worth of data that says which write it came from.</summary>
+    public static byte[] Tagged(long tag, int blocks)
+    {
+        var data = new byte[blocks * BlockBytes];
+        for (var i = 0; i < data.Length; i += 8) BinaryPrimitives.WriteInt64LittleEndian(data.AsSpan(i), tag);
+        return data;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Options.CloseTimeout = TimeSpan.Zero;
+        if (Volume is not null) await Volume.DisposeAsync();
+        foreach (var ghost in _ghosts) await ghost.DisposeAsync();
+    }
+
+    private void Die(Func<SimulatedDisk, byte[]> image)
+    {
+        _process!.Die();
+        Journals = Journals.AfterCrash(image);
+        _ghosts.Add(Volume);
+    }
+}
