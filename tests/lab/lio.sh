@@ -65,13 +65,14 @@ lio_new_backstore() {
 # daemon that announced replies and died (the announcement outlives it), so the write must not happen in this process.
 lio_enable() {
   local seconds=${LIO_ENABLE_SECONDS:-30} writer
+  mkdir -p "$LIO_STATE"
   (echo 1 > "$LIO_BACKSTORE/enable") 2> "$LIO_STATE/enable.error" &
   writer=$!
   if ! WAIT_INTERVAL=0.02 wait_for "$seconds" ! process_alive "$writer"; then
     lio_fail "enabling $LIO_BACKSTORE did not end in $seconds s: no daemon answers for it. To free the waiter: lio_reset_netlink"
     return 1
   fi
-  wait "$writer" || { lio_fail "enabling $LIO_BACKSTORE failed: $(cat "$LIO_STATE/enable.error")"; return 1; }
+  wait "$writer" || { lio_fail "enabling $LIO_BACKSTORE failed:$(sed 's/.*error://' "$LIO_STATE/enable.error") (the daemon's log says why)"; return 1; }
 }
 
 # lio_reset_netlink: fails every create, remove and reconfigure that waits for a daemon's reply.
@@ -107,7 +108,6 @@ lio_fileio_backstore() {
   lio_new_backstore fileio "$name" || return 1
   [[ -e $file ]] || truncate -s "$size" "$file" || return 1
   lio_write "$LIO_BACKSTORE/control" "fd_dev_name=$file,fd_dev_size=$size,fd_buffered_io=1" || return 1
-  mkdir -p "$LIO_STATE"
   lio_enable || return 1
   for attribute in "block_size:$block" emulate_write_cache:1 emulate_tpu:1 emulate_tpws:1; do
     lio_write "$LIO_BACKSTORE/attrib/${attribute%:*}" "${attribute#*:}" || return 1
