@@ -24,6 +24,7 @@ GATEWAY_LOG=$OUT/gateway.log
 gateway_pid=''
 checks_failed=0
 kernel_lines=0
+scratch_is_temporary=${scratch_is_temporary-} # Set by a scenario that made SCRATCH itself.
 
 # --- The story ------------------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,10 @@ scenario_clean_up() {
 # Ends the scenario: 0 only if every check held.
 scenario_end() {
   scenario_clean_up
-  if [[ $checks_failed -eq 0 ]]; then exit 0; fi
+  if [[ $checks_failed -eq 0 ]]; then
+    [[ -z ${scratch_is_temporary-} ]] || rm -rf --one-file-system "$SCRATCH"
+    exit 0
+  fi
   say "$checks_failed check(s) failed."
   if [[ -s $GATEWAY_LOG ]]; then
     say "End of the gateway's log ($GATEWAY_LOG):"

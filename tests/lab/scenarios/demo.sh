@@ -5,6 +5,7 @@ set -euo pipefail
 if [[ -n ${DEMO_HOST-} && -z ${SCRATCH-} ]]; then
   SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/tcmu-gateway-demo.XXXXXX")
   OUT=${OUT:-$SCRATCH}
+  scratch_is_temporary=1
 fi
 # shellcheck source=tests/lab/scenarios/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
