@@ -47,7 +47,7 @@ public sealed class MemoryBlockDevice : IBlockDevice
     {
         CheckBuffer(range, destination);
         return CompleteAsynchronously
-            ? LaterAsync(() => Read(range, destination, cancellationToken))
+            ? ReadLaterAsync(range, destination, cancellationToken)
             : new(Read(range, destination, cancellationToken));
     }
 
@@ -55,7 +55,7 @@ public sealed class MemoryBlockDevice : IBlockDevice
     {
         CheckBuffer(range, source);
         return CompleteAsynchronously
-            ? LaterAsync(() => Write(range, source, forceUnitAccess, cancellationToken))
+            ? WriteLaterAsync(range, source, forceUnitAccess, cancellationToken)
             : new(Write(range, source, forceUnitAccess, cancellationToken));
     }
 
@@ -63,13 +63,38 @@ public sealed class MemoryBlockDevice : IBlockDevice
     {
         CheckRange(range);
         return CompleteAsynchronously
-            ? LaterAsync(() => Zero(range, forceUnitAccess, cancellationToken))
+            ? ZeroLaterAsync(range, forceUnitAccess, cancellationToken)
             : new(Zero(range, forceUnitAccess, cancellationToken));
     }
 
-    public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => CompleteAsynchronously
-        ? LaterAsync(() => Flush(cancellationToken))
-        : new(Flush(cancellationToken));
+    public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) =>
+        CompleteAsynchronously ? FlushLaterAsync(cancellationToken) : new(Flush(cancellationToken));
+
+    // Methods of their own, and no lambdas: those would allocate also when they are not used.
+    private async ValueTask<BlockResult> ReadLaterAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        return Read(range, destination, cancellationToken);
+    }
+
+    private async ValueTask<BlockResult> WriteLaterAsync(
+        BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        return Write(range, source, forceUnitAccess, cancellationToken);
+    }
+
+    private async ValueTask<BlockResult> ZeroLaterAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        return Zero(range, forceUnitAccess, cancellationToken);
+    }
+
+    private async ValueTask<BlockResult> FlushLaterAsync(CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        return Flush(cancellationToken);
+    }
 
     private BlockResult Read(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
@@ -137,11 +162,5 @@ public sealed class MemoryBlockDevice : IBlockDevice
         CheckRange(range);
         if (buffer.LengthBytes != (long)range.Blocks * Geometry.BlockLengthBytes)
             throw new InvalidOperationException($"{range} with a buffer of {buffer.LengthBytes} bytes.");
-    }
-
-    private static async ValueTask<BlockResult> LaterAsync(Func<BlockResult> operation)
-    {
-        await Task.Yield();
-        return operation();
     }
 }
