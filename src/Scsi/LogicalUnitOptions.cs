@@ -24,10 +24,10 @@ public sealed record LogicalUnitOptions
     /// <summary>Whether WCE is set at first, and by default. Clear, every write is durable before it completes. Default true.</summary>
     public bool WriteCacheEnabled { get; set; } = true;
 
-    /// <summary>Longest READ, WRITE or VERIFY in bytes, 1 MiB to 1 GiB (READ (6) can ask for 256 blocks of 4,096). Default 8 MiB.</summary>
+    /// <summary>Longest READ, WRITE or VERIFY in bytes, 64 KiB to 1 GiB; not above the backstore's hw_max_sectors. Default 8 MiB.</summary>
     public int MaximumTransferLengthBytes { get; set; } = 8 << 20;
 
-    /// <summary>The transfer length in bytes that suits the unit best. Default 1 MiB.</summary>
+    /// <summary>The transfer length in bytes that suits the unit best; no more than the maximum is reported. Default 1 MiB.</summary>
     public int OptimalTransferLengthBytes { get; set; } = 1 << 20;
 
     /// <summary>Most bytes that the descriptors of one UNMAP may add up to, at least 1 MiB. Default 512 MiB.</summary>
@@ -36,7 +36,7 @@ public sealed record LogicalUnitOptions
     /// <summary>Most block descriptors in one UNMAP, 1 to 4,095. Default 256.</summary>
     public int MaximumUnmapDescriptors { get; set; } = 256;
 
-    /// <summary>Longest WRITE SAME in bytes, 1 MiB to 2 GiB less a block; one of a non-zero pattern really writes them. Default 64 MiB.</summary>
+    /// <summary>Longest WRITE SAME in bytes, 1 MiB or more; one of a non-zero pattern really writes them. Default 64 MiB.</summary>
     public int MaximumWriteSameLengthBytes { get; set; } = 64 << 20;
 
     /// <summary>All faults of the options together; empty when there are none.</summary>
@@ -49,9 +49,8 @@ public sealed record LogicalUnitOptions
         if (Vendor.Length == 0 || !IsPrintable(Vendor)) faults.Add($"{nameof(Vendor)} must be printable ASCII.");
         if (Product.Length == 0 || !IsPrintable(Product)) faults.Add($"{nameof(Product)} must be printable ASCII.");
         if (!IsPrintable(Revision)) faults.Add($"{nameof(Revision)} must be printable ASCII.");
-        if (MaximumTransferLengthBytes is < MiB or > 1 << 30) faults.Add($"{nameof(MaximumTransferLengthBytes)} must be 1 MiB to 1 GiB.");
-        if (OptimalTransferLengthBytes < 0 || OptimalTransferLengthBytes > MaximumTransferLengthBytes)
-            faults.Add($"{nameof(OptimalTransferLengthBytes)} must be 0 to {nameof(MaximumTransferLengthBytes)}.");
+        if (MaximumTransferLengthBytes is < 64 << 10 or > 1 << 30) faults.Add($"{nameof(MaximumTransferLengthBytes)} must be 64 KiB to 1 GiB.");
+        if (OptimalTransferLengthBytes < 0) faults.Add($"{nameof(OptimalTransferLengthBytes)} must not be negative.");
         if (MaximumUnmapLengthBytes < MiB) faults.Add($"{nameof(MaximumUnmapLengthBytes)} must be at least 1 MiB.");
         if (MaximumUnmapDescriptors is < 1 or > 4095) faults.Add($"{nameof(MaximumUnmapDescriptors)} must be 1 to 4,095.");
         if (MaximumWriteSameLengthBytes < MiB) faults.Add($"{nameof(MaximumWriteSameLengthBytes)} must be at least 1 MiB.");

@@ -25,9 +25,11 @@ internal sealed class StartStopCommand(UnitState unit)
             return;
         }
 
-        // Flushed also with NO_FLUSH, and before IMMED is answered. A unit whose flush failed stays started, so that it can be tried again.
+        // Flushed also with NO_FLUSH, and before IMMED is answered. Stopped first, or a write could complete between flush and stop and
+        // stay in the cache. A unit whose flush failed is started again, so that the stop can be repeated.
+        unit.Stopped = true;
         var result = await unit.Device.FlushAsync(cancellationToken);
-        if (result.IsSuccess) unit.Stopped = true;
+        if (!result.IsSuccess) unit.Stopped = false;
         SenseMapping.Complete(command, result);
     }
 }

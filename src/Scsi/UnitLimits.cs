@@ -5,7 +5,8 @@ internal sealed class UnitLimits(LogicalUnitOptions options, BlockGeometry geome
 {
     public uint TransferBlocksMax { get; } = (uint)(options.MaximumTransferLengthBytes / geometry.BlockLengthBytes);
 
-    public uint TransferBlocksOptimal { get; } = (uint)(options.OptimalTransferLengthBytes / geometry.BlockLengthBytes);
+    public uint TransferBlocksOptimal { get; } =
+        (uint)(Math.Min(options.OptimalTransferLengthBytes, options.MaximumTransferLengthBytes) / geometry.BlockLengthBytes);
 
     public uint UnmapBlocksMax { get; } = (uint)Math.Min(uint.MaxValue, options.MaximumUnmapLengthBytes / geometry.BlockLengthBytes);
 

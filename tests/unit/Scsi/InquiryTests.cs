@@ -128,11 +128,19 @@ public sealed class InquiryTests
         var options = new LogicalUnitOptions
         {
             UnitSerial = "", Vendor = "", Product = "ü", Revision = "\n", MaximumTransferLengthBytes = 1, MaximumUnmapDescriptors = 5000,
-            MaximumUnmapLengthBytes = 0, MaximumWriteSameLengthBytes = 0, OptimalTransferLengthBytes = int.MaxValue,
+            MaximumUnmapLengthBytes = 0, MaximumWriteSameLengthBytes = 0, OptimalTransferLengthBytes = -1,
         };
 
         Assert.Equal(9, options.Validate().Count);
         Assert.Throws<ArgumentException>(() => new UnitWorld(options));
+    }
+
+    [Fact]
+    public async Task BlockLimits_OptimalLongerThanMaximum_Clamped()
+    {
+        var world = new UnitWorld(new() { MaximumTransferLengthBytes = 64 << 10 }, blockLengthBytes: 4096);
+
+        Assert.Equal(Cdbs.Hex("0001 00000010 00000010"), (await world.ReceiveGoodAsync(Cdbs.Inquiry(0xB0)))[6..16]);
     }
 
     [Fact]

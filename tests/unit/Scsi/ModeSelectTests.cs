@@ -178,6 +178,7 @@ public sealed class ModeSelectTests
 
         await world.SendAsync(Cdbs.Block(0x2A, 0, 1), new byte[512]);
         world.AssertSense(new(SenseKey.DataProtect, 0x27, 0x02));
+        Assert.Equal(0x90, (await world.ReceiveGoodAsync(Cdbs.Hex("1A 08 0A 00 FF 00")))[2]); // WP, DPOFUA.
         await world.ReceiveGoodAsync(Cdbs.Block(0x28, 0, 1));
         await Select6Async(world, Header6 + Control);
         await world.SendAsync(Cdbs.Block(0x2A, 0, 1), new byte[512]);
