@@ -53,6 +53,9 @@ public sealed class LogicalUnit : IScsiTarget
         set => _unit.WriteCacheEnabled = value;
     }
 
+    /// <summary>The unit's world-wide name as udev writes it: "naa." and 32 hex digits. The same on every gateway.</summary>
+    public string NaaName => $"naa.{Convert.ToHexStringLower(_unit.Identity.Naa)}";
+
     /// <summary>START STOP UNIT has stopped the unit.</summary>
     public bool IsStopped => _unit.Stopped;
 

@@ -154,7 +154,6 @@ public sealed class MemoryBlockDevice : IBlockDevice
     private void CheckRange(BlockRange range)
     {
         if (!range.FitsIn(Geometry.CapacityBlocks)) throw new InvalidOperationException($"{range} is past the capacity.");
-        if (range.Blocks == 0) throw new InvalidOperationException("An empty range is no work for a device.");
     }
 
     private void CheckBuffer(BlockRange range, ScatterList buffer)

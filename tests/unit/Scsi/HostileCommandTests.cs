@@ -30,11 +30,14 @@ public sealed class HostileCommandTests
             world.Device.Failure = random.Next(20) == 0 ? new((BlockError)random.Next(1, 10), (ulong)random.NextInt64()) : BlockResult.Success;
             world.Device.Readiness = random.Next(20) == 0 ? (BlockError)random.Next(1, 10) : BlockResult.Success;
 
+            var changes = world.Device.Writes + world.Device.Zeroes;
             command.Begin(cdb);
             buffer.AddTo(command.Data);
             await world.Unit.ExecuteAsync(command, CancellationToken.None);
 
             AssertAnswer(command, $"Seed {seed}, command {i}: {Convert.ToHexString(cdb)} with {buffer.LengthBytes} bytes");
+            if (command.Sense.Key is SenseKey.IllegalRequest or SenseKey.UnitAttention)
+                Assert.Equal(changes, world.Device.Writes + world.Device.Zeroes);
             if (i % 64 == 0) Assert.All(buffers, b => Assert.True(b.GuardsIntact()));
         }
 

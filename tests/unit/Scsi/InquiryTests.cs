@@ -71,9 +71,12 @@ public sealed class InquiryTests
     [InlineData("aaaaaaaaaaaaaaaaaaaaaaaaabbbb", "6001405aaaaaaaaaaaaaaaaaaaaaaaaa")]
     public async Task Naa_SerialWithHexDigits_StartsWithThem(string serial, string expected)
     {
-        var data = await new UnitWorld(new() { UnitSerial = serial }).ReceiveGoodAsync(Cdbs.Inquiry(0x83));
+        var world = new UnitWorld(new() { UnitSerial = serial });
+
+        var data = await world.ReceiveGoodAsync(Cdbs.Inquiry(0x83));
 
         Assert.StartsWith(expected, Convert.ToHexStringLower(data[8..24]), StringComparison.Ordinal);
+        Assert.Equal("naa." + Convert.ToHexStringLower(data[8..24]), world.Unit.NaaName);
     }
 
     [Fact]

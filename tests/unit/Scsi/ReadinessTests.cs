@@ -62,6 +62,19 @@ public sealed class ReadinessTests
         }
     }
 
+    /// <summary>An error added to the enumeration needs its row.</summary>
+    [Fact]
+    public void SenseMapping_EveryError_HasSense()
+    {
+        foreach (var error in Enum.GetValues<BlockError>())
+        {
+            var command = new ScsiCommand();
+            SenseMapping.Complete(command, error);
+            Assert.Equal(error == BlockError.None, command.Status == ScsiStatus.Good);
+            Assert.Equal(error is BlockError.None or BlockError.Aborted, command.Sense == SenseData.None);
+        }
+    }
+
     [Theory, MemberData(nameof(Errors))]
     public async Task NotReady_TestUnitReady_ReportsIt(BlockError error, SenseKey key, byte asc, byte ascq)
     {
