@@ -3,8 +3,15 @@ using Gateway.Scsi.Interop;
 namespace Gateway.Scsi.Tests;
 
 /// <summary>What completes synchronously allocates nothing. Only in optimized builds: elsewhere async methods are classes.</summary>
+[Collection(Alone)]
 public sealed class AllocationTests
 {
+    /// <summary>Other tests would empty the pool of scratch memory meanwhile.</summary>
+    public const string Alone = "Counts allocations";
+
+    [CollectionDefinition(Alone, DisableParallelization = true)]
+    public sealed class AloneDefinition;
+
     [Theory]
     [InlineData(0x28, 0)]
     [InlineData(0x88, 0)]
