@@ -1,0 +1,30 @@
+using System.Runtime.CompilerServices;
+
+namespace Gateway.Scsi;
+
+/// <summary>WRITE (6), (10), (12) and (16) (SBC-4 5.37 to 5.40). With WCE clear, every write is one with FUA.</summary>
+/// <remarks>
+/// A buffer of another length than the CDB asks for is refused before anything is written. TCMU cannot report a residual for
+/// Data-Out: GOOD for a part would let the initiator believe that all of it was written.
+/// </remarks>
+internal sealed class WriteCommand(UnitState unit)
+{
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken)
+    {
+        var cdb = BlockCdb.Decode(command.Cdb);
+        if (!UnitState.AdmitProtection(command, cdb)) return;
+        if (!unit.AdmitWrite(command)) return;
+        if (!unit.AdmitRange(command, cdb, unit.Limits.TransferBlocksMax)) return;
+        if (command.Data.LengthBytes != cdb.Range.Blocks * unit.BlockLengthBytes)
+        {
+            command.CompleteCheckCondition(SenseCodes.InvalidFieldInCommandInformationUnit);
+            return;
+        }
+
+        var result = BlockResult.Success;
+        if (cdb.Range.Blocks > 0)
+            result = await unit.Device.WriteAsync(cdb.Range, command.Data, cdb.Fua || !unit.WriteCacheEnabled, cancellationToken);
+        SenseMapping.Complete(command, result);
+    }
+}
