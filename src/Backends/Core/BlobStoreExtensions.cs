@@ -19,13 +19,13 @@ public static class BlobStoreExtensions
                 $"{store.Description}: blob '{key}' ends at {offsetBytes + read} bytes, but bytes up to {offsetBytes + destination.Length} were asked for.");
     }
 
-    /// <summary>The whole blob, in one request if it is shorter than 64 KiB.</summary>
+    /// <summary>The whole blob, of one version of it; in one request if it is shorter than 64 KiB, else in three.</summary>
     /// <param name="store">The store.</param>
     /// <param name="key">The blob.</param>
     /// <param name="maxBytes">The longest that the blob can rightly be; bounds what is allocated.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="BlobStoreException">
-    /// <see cref="BlobErrorKind.Corrupt"/> if the blob is longer than <paramref name="maxBytes"/> or changes its length while it is read;
+    /// <see cref="BlobErrorKind.Corrupt"/> if the blob is longer than <paramref name="maxBytes"/> or gets shorter while it is read;
     /// any kind of <see cref="IBlobStore.ReadAsync"/>.
     /// </exception>
     public static async ValueTask<byte[]> ReadWholeAsync(this IBlobStore store, BlobKey key, int maxBytes, CancellationToken cancellationToken)
@@ -40,11 +40,10 @@ public static class BlobStoreExtensions
             ?? throw new BlobStoreException(BlobErrorKind.NotFound, $"{store.Description}: blob '{key}' was removed while it was read.");
         if (length > maxBytes)
             throw new BlobStoreException(BlobErrorKind.Corrupt, $"{store.Description}: blob '{key}' is {length} bytes long; {maxBytes} is the most it can rightly be.");
-        if (length < read)
-            throw new BlobStoreException(BlobErrorKind.Corrupt, $"{store.Description}: blob '{key}' shrank to {length} bytes while it was read.");
+        // Again from the start: only what came in one request is of one version, should the blob be replaced meanwhile.
         var whole = new byte[length];
-        first.AsSpan(0, read).CopyTo(whole);
-        if (length > read) await store.ReadExactlyAsync(key, read, whole.AsMemory(read), cancellationToken);
+        if (await store.ReadAsync(key, 0, whole, cancellationToken) != length)
+            throw new BlobStoreException(BlobErrorKind.Corrupt, $"{store.Description}: blob '{key}' was {length} bytes long, and is shorter when read.");
         return whole;
     }
 }
