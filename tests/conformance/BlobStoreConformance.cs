@@ -10,6 +10,7 @@ namespace Gateway.Conformance.Tests;
 public abstract class BlobStoreConformance : IAsyncLifetime
 {
     private const int MiB = 1 << 20;
+    private const int ReadErrorsMax = 100;
     private readonly List<IBlobStore> _opened = [];
 
     /// <summary>Characters that a key can have, in ordinal order.</summary>
@@ -189,11 +190,19 @@ public abstract class BlobStoreConformance : IAsyncLifetime
 
         var readers = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
         {
-            for (var reads = 0; reads < 5 || !done.IsCancellationRequested; reads++)
+            for (var (reads, errors) = (0, 0); reads < 5 || !done.IsCancellationRequested;)
             {
-                var seen = await store.ReadWholeAsync(new("heartbeat"), length, None);
-                Assert.Equal(length, seen.Length);
-                Assert.Equal(-1, seen.AsSpan().IndexOfAnyExcept(seen[0]));
+                try
+                {
+                    var seen = await store.ReadWholeAsync(new("heartbeat"), length, None);
+                    Assert.Equal(length, seen.Length);
+                    Assert.Equal(-1, seen.AsSpan().IndexOfAnyExcept(seen[0]));
+                    reads++;
+                }
+                catch (BlobStoreException e) when (e.IsTransient && errors++ < ReadErrorsMax)
+                {
+                    // RGW 16.2 now and then answers 500 to the read of a blob that is being replaced: an error, but no torn bytes.
+                }
             }
         })).ToArray();
         for (var i = 1; i <= 50; i++) await store.PutAsync(new("heartbeat"), Uniform(i), Precondition.None, None);
