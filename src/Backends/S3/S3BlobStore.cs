@@ -1,0 +1,277 @@
+using System.Globalization;
+using System.Net;
+using System.Runtime.CompilerServices;
+using System.Text;
+using Amazon.Runtime;
+using Amazon.S3;
+using Amazon.S3.Model;
+using Gateway.Backends.Core;
+
+namespace Gateway.Backends.S3;
+
+/// <summary>A bucket as a blob store.</summary>
+/// <remarks>
+/// Every operation is one request (a listing, one per 1,000 names) and is tried once: only the caller knows whether to try again.
+/// Lengths are asked for with a one-byte GET instead of a HEAD, whose 404 has no body to tell a missing bucket from a missing blob.
+/// </remarks>
+public sealed class S3BlobStore : IBlobStore
+{
+    /// <summary>Body bytes in one write to the connection.</summary>
+    private const int BufferBytes = 256 << 10;
+
+    private readonly S3StoreOptions _options;
+    private readonly string _prefix;
+    private readonly bool _unsignedPayload;
+    private readonly TimeProvider _time;
+    private readonly Lazy<AmazonS3Client> _client;
+
+    /// <summary>Connects to nothing yet.</summary>
+    /// <param name="options">Read once, here.</param>
+    /// <param name="time">Measures <see cref="S3StoreOptions.RequestTimeout"/>; the system's clock if null.</param>
+    public S3BlobStore(S3StoreOptions options, TimeProvider? time = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(options.Bucket);
+        _options = options with { };
+        _prefix = options.Prefix.Length == 0 || options.Prefix.EndsWith('/') ? options.Prefix : options.Prefix + "/";
+        _unsignedPayload = !options.SignPayload && options.Endpoint?.Scheme != Uri.UriSchemeHttp;
+        _time = time ?? TimeProvider.System;
+        // Credentials that are missing now may be there for the next request: a failure is not kept.
+        _client = new Lazy<AmazonS3Client>(CreateClient, LazyThreadSafetyMode.PublicationOnly);
+        Description = $"bucket {options.Bucket}{(_prefix.Length > 0 ? "/" + _prefix : "")} at {options.Endpoint?.GetLeftPart(UriPartial.Authority) ?? "AWS " + options.Region}";
+    }
+
+    public string Description { get; }
+
+    public async ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offsetBytes);
+        if (destination.IsEmpty)
+        {
+            // There is no range of no bytes, but a missing blob must still be reported.
+            return await GetLengthAsync(key, cancellationToken) is null ? throw NotFound(key) : 0;
+        }
+
+        return await RequestAsync(What(key), "reading", token => ReadRangeAsync(key, offsetBytes, destination, token), cancellationToken);
+    }
+
+    public async ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
+    {
+        using var body = new ReadOnlyMemoryStream(content);
+        var request = new PutObjectRequest
+        {
+            BucketName = _options.Bucket,
+            Key = _prefix + key.Value,
+            InputStream = body,
+            AutoCloseStream = false,
+            ContentType = "application/octet-stream",
+            // The body has its own CRC; a signature per 64 KiB chunk would copy all of it once more.
+            UseChunkEncoding = false,
+            DisableDefaultChecksumValidation = true,
+            DisablePayloadSigning = _unsignedPayload,
+            IfNoneMatch = precondition == Precondition.Absent ? "*" : null,
+        };
+        await RequestAsync(What(key), "putting", async token =>
+        {
+            var response = await _client.Value.PutObjectAsync(request, token);
+            // Anything can answer 200. Every S3 store names what it has stored.
+            if (string.IsNullOrEmpty(response.ETag)) throw NotS3(What(key), "the put was answered without an ETag");
+            return 0;
+        }, cancellationToken);
+    }
+
+    public async ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await RequestAsync(What(key), "looking at it", async token =>
+            {
+                using var response = await GetRangeAsync(key, 0, 1, token);
+                return response is null ? 0L : ParseContentRange(response, What(key)).TotalBytes;
+            }, cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
+        {
+            return null;
+        }
+    }
+
+    public async IAsyncEnumerable<BlobInfo> ListAsync(string prefix, string? startAfter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var last = startAfter ?? "";
+        await foreach (var page in PagesAsync(prefix, startAfter, null, cancellationToken))
+            foreach (var item in page.S3Objects ?? []) // Null, not empty, where there are none.
+            {
+                var name = item.Key[_prefix.Length..];
+                if (name.Length == 0) continue; // Some tools make an empty object named like the prefix.
+                // Directory buckets, for one, list in no order. Beyond ASCII, S3 orders by UTF-8, and we do not care.
+                if (string.CompareOrdinal(name, last) <= 0 && Ascii.IsValid(name) && Ascii.IsValid(last))
+                    throw NotS3(Description, $"the listing is out of order at '{name}'");
+                last = name;
+                yield return new BlobInfo(name, item.Size ?? 0);
+            }
+    }
+
+    public async IAsyncEnumerable<string> ListFoldersAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (prefix.Length > 0 && prefix[^1] != '/') throw new ArgumentException("A folder prefix is empty or ends in '/'.", nameof(prefix));
+        await foreach (var page in PagesAsync(prefix, null, "/", cancellationToken))
+            foreach (var folder in page.CommonPrefixes ?? [])
+                yield return folder[(_prefix.Length + prefix.Length)..];
+    }
+
+    public async ValueTask DeleteAsync(BlobKey key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RequestAsync(What(key), "removing", async token =>
+            {
+                await _client.Value.DeleteObjectAsync(new DeleteObjectRequest { BucketName = _options.Bucket, Key = _prefix + key.Value }, token);
+                return 0;
+            }, cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
+        {
+            // S3 answers 204; some stores 404.
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        if (_client.IsValueCreated) _client.Value.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private string What(BlobKey key) => $"{Description}, blob '{key.Value}'";
+
+    private BlobStoreException NotFound(BlobKey key) => new(BlobErrorKind.NotFound, $"{What(key)}: there is no such blob.");
+
+    private static BlobStoreException NotS3(string what, string why) =>
+        new(BlobErrorKind.Rejected, $"{what}: {why}: the endpoint does not behave like S3. Check that it is an S3 store's API port.");
+
+    private async ValueTask<int> ReadRangeAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        using var response = await GetRangeAsync(key, offsetBytes, destination.Length, cancellationToken);
+        if (response is null) return 0;
+
+        var range = ParseContentRange(response, What(key));
+        var expected = (int)Math.Min(destination.Length, range.TotalBytes - offsetBytes);
+        if (range.FirstByte != offsetBytes || range.LastByte - range.FirstByte + 1 != expected)
+            throw NotS3(What(key), $"asked for {destination.Length} bytes from {offsetBytes} on, the answer holds '{response.ContentRange}'");
+        var stream = response.ResponseStream;
+        var total = 0;
+        while (total < expected)
+        {
+            var read = await stream.ReadAsync(destination[total..expected], cancellationToken);
+            if (read == 0) throw new BlobStoreException(BlobErrorKind.Unavailable, $"{What(key)}: the answer broke off after {total} of {expected} bytes.");
+            total += read;
+        }
+
+        return total;
+    }
+
+    /// <summary>The answer, or null where the blob ends at or before the offset.</summary>
+    private async ValueTask<GetObjectResponse?> GetRangeAsync(BlobKey key, long offsetBytes, int lengthBytes, CancellationToken cancellationToken)
+    {
+        var request = new GetObjectRequest
+        {
+            BucketName = _options.Bucket,
+            Key = _prefix + key.Value,
+            ByteRange = new ByteRange(offsetBytes, offsetBytes + lengthBytes - 1),
+        };
+        try
+        {
+            var response = await _client.Value.GetObjectAsync(request, cancellationToken);
+            if (response.HttpStatusCode == HttpStatusCode.PartialContent) return response;
+            response.Dispose();
+            throw NotS3(What(key), $"a ranged GET was answered with status {(int)response.HttpStatusCode} instead of 206");
+        }
+        catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
+        {
+            return null;
+        }
+    }
+
+    private static (long FirstByte, long LastByte, long TotalBytes) ParseContentRange(GetObjectResponse response, string what)
+    {
+        // RFC 9110 14.4: "bytes first-last/total".
+        var text = response.ContentRange.AsSpan();
+        var dash = text.IndexOf('-');
+        var slash = text.IndexOf('/');
+        if (text.StartsWith("bytes ", StringComparison.Ordinal) && dash > 6 && slash > dash
+            && long.TryParse(text[6..dash], NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+            && long.TryParse(text[(dash + 1)..slash], NumberStyles.None, CultureInfo.InvariantCulture, out var last)
+            && long.TryParse(text[(slash + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var total)) return (first, last, total);
+        throw NotS3(what, $"Content-Range is '{response.ContentRange}'");
+    }
+
+    private async IAsyncEnumerable<ListObjectsV2Response> PagesAsync(
+        string prefix, string? startAfter, string? delimiter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var request = new ListObjectsV2Request
+        {
+            BucketName = _options.Bucket,
+            Prefix = _prefix + prefix,
+            Delimiter = delimiter,
+            StartAfter = string.IsNullOrEmpty(startAfter) ? null : _prefix + startAfter,
+        };
+        do
+        {
+            var page = await RequestAsync(Description, "listing", async token => await _client.Value.ListObjectsV2Async(request, token), cancellationToken);
+            // A web page is no listing, but parses as an empty one.
+            if (page.Name is null && page.KeyCount is null) throw NotS3(Description, "the answer to a listing is none");
+            yield return page;
+            if (page.IsTruncated == true && string.IsNullOrEmpty(page.NextContinuationToken)) throw NotS3(Description, "a listing goes on without a continuation token");
+            request.ContinuationToken = page.IsTruncated == true ? page.NextContinuationToken : null;
+        }
+        while (request.ContinuationToken is not null);
+    }
+
+    /// <summary>Runs one request under its timeout, and translates whatever goes wrong.</summary>
+    private async ValueTask<T> RequestAsync<T>(string what, string action, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var timeout = new CancellationTokenSource(_options.RequestTimeout, _time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        try
+        {
+            return await request(both.Token);
+        }
+        catch (Exception e) when (S3ErrorMapping.IsStoreFailure(e))
+        {
+            // The SDK may wrap a cancellation into something else: the token tells.
+            cancellationToken.ThrowIfCancellationRequested();
+            throw S3ErrorMapping.Translate(timeout.IsCancellationRequested ? new TimeoutException() : e, what, action, _options);
+        }
+    }
+
+    private AmazonS3Client CreateClient()
+    {
+        var config = new AmazonS3Config
+        {
+            ForcePathStyle = _options.ForcePathStyle ?? _options.Endpoint is not null,
+            // Retries are the caller's: one inside would turn our own success, its answer lost, into PreconditionFailed unseen.
+            MaxErrorRetry = 0,
+            MaxStaleConnectionRetries = 0,
+            // The SDK's default, a CRC in a trailer, is refused by older stores with 400.
+            RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
+            ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
+            Timeout = Timeout.InfiniteTimeSpan,
+            BufferSize = BufferBytes,
+            HttpClientFactory = new S3HttpClientFactory(_options),
+            DisableLogging = true,
+            LogMetrics = false,
+            EndpointDiscoveryEnabled = false,
+        };
+        if (_options.Endpoint is { } endpoint)
+        {
+            config.ServiceURL = endpoint.GetLeftPart(UriPartial.Authority);
+            config.AuthenticationRegion = _options.Region;
+        }
+        else
+        {
+            config.RegionEndpoint = Amazon.RegionEndpoint.GetBySystemName(_options.Region);
+        }
+
+        return S3Credentials.From(_options) is { } credentials ? new AmazonS3Client(credentials, config) : new AmazonS3Client(config);
+    }
+}
