@@ -83,7 +83,7 @@ internal static class Netlink
     public const ushort ControlGroupId = 2;
 
     /// <summary>Takes the next message off a datagram; false at its end, or if what follows is no whole message.</summary>
-    public static bool TryTake(ref ReadOnlySpan<byte> datagram, out NetlinkMessage message)
+    public static bool TryTake(scoped ref ReadOnlySpan<byte> datagram, out NetlinkMessage message)
     {
         message = default;
         if (datagram.Length < HeaderLengthBytes) return false;
