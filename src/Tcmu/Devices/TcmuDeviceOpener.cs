@@ -8,6 +8,7 @@ namespace Gateway.Tcmu;
 /// else has worked on cannot be taken over as it is. Steps, as the kernel wants them: block the device (new commands get BUSY), open and map,
 /// reset the ring (outstanding commands get BUSY, which initiators retry), unblock. The mailbox is read after the reset, by
 /// <see cref="RingDevice"/>. Whatever fails, the device is unblocked again: a blocked one answers BUSY for ever.
+/// A device whose enabling waits for our reply to <see cref="DeviceAdded"/> refuses these actions with EINVAL. Its ring is new, and is opened as it is.
 /// </remarks>
 /// <param name="files">Access to configfs.</param>
 /// <param name="configfsRoot">Where configfs is mounted: <c>/sys/kernel/config</c>.</param>
@@ -18,6 +19,8 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
 {
     /// <summary>Times a reset or an unblocking is tried.</summary>
     public const int ActionAttemptsMax = 5;
+
+    private const int ErrnoInvalid = 22; // EINVAL; an IOException of .NET has the errno as its HResult.
 
     private static readonly TimeSpan ActionRetryWait = TimeSpan.FromMilliseconds(100);
 
@@ -39,16 +42,18 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
         }
 
         IRingPort? port = null;
+        var mayBeBlocked = true;
         try
         {
-            backstore.SetBlocked(true);
+            mayBeBlocked = TryBlock(backstore);
+            if (!mayBeBlocked) return OpenNew(backstore, open);
             port = open();
             await RetryAsync("reset_ring", backstore, backstore.ResetRing, cancellationToken);
         }
         catch
         {
             port?.Dispose();
-            await UnblockAsync(backstore, isFailing: true);
+            if (mayBeBlocked) await UnblockAsync(backstore, isFailing: true);
             throw;
         }
 
@@ -62,6 +67,28 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
             port.Dispose();
             throw;
         }
+    }
+
+    /// <summary>False if the device is not enabled yet.</summary>
+    private static bool TryBlock(TcmuBackstore backstore)
+    {
+        try
+        {
+            backstore.SetBlocked(true);
+            return true;
+        }
+        catch (IOException e) when (e.HResult == ErrnoInvalid)
+        {
+            return false;
+        }
+    }
+
+    private static IRingPort OpenNew(TcmuBackstore backstore, Func<IRingPort> open)
+    {
+        var port = open();
+        if (Volatile.Read(ref port.Memory.Field(Mailbox.CmdTailOffset)) == 0) return port;
+        port.Dispose();
+        throw new IOException($"{backstore.Name}: the kernel refuses to block it (EINVAL), but its ring was in use.");
     }
 
     /// <summary>Not cancelled: to leave a device blocked is worse than to come late.</summary>

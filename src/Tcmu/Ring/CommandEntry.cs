@@ -84,7 +84,7 @@ internal static class CommandEntry
         if (command.DataInLengthBytes is not { } filled || filled > command.Data.LengthBytes) return 0;
         var checkCondition = command.Status == ScsiStatus.CheckCondition;
         if (filled == command.Data.LengthBytes && !checkCondition) return 0;
-        if (filled > 0 && flags.HasFlag(MailboxFlags.ReadLength)) return (uint)filled;
+        if (filled > 0 && (flags & MailboxFlags.ReadLength) != 0) return (uint)filled;
         if (!checkCondition) command.Data.Clear(filled, command.Data.LengthBytes - filled);
         return 0;
     }

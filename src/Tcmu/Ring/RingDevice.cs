@@ -381,7 +381,7 @@ public sealed class RingDevice : IAsyncDisposable
     {
         try
         {
-            if (!readiness.HasFlag(Readiness.Failed))
+            if ((readiness & Readiness.Failed) == 0)
             {
                 _port.ClearDoorbell();
                 return;

@@ -378,7 +378,7 @@ public sealed class RingSimulator : IDisposable
         if ((flags & (byte)ResponseFlags.ReadLength) == 0 || flags == StaleResponseFlags) return false;
         var readLength = MemoryMarshal.Read<uint>(entry[CommandEntry.ReadLengthOffset..]);
         if (command.Direction != DataDirection.FromDevice) Violate($"READ_LEN in the answer to cmd_id {command.CmdId}, which reads nothing");
-        else if (!_options.Flags.HasFlag(MailboxFlags.ReadLength)) Violate("READ_LEN, which this kernel does not offer");
+        else if ((_options.Flags & MailboxFlags.ReadLength) == 0) Violate("READ_LEN, which this kernel does not offer");
         else if (readLength == 0 || readLength > command.DataInLengthBytes) Violate($"READ_LEN of {readLength} for cmd_id {command.CmdId}, whose transfer is {command.DataInLengthBytes} bytes");
         else command.DataInLengthBytes = (int)readLength;
         return true;

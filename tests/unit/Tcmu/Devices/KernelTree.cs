@@ -21,6 +21,9 @@ internal sealed class KernelTree : IKernelFiles, IDisposable
     /// <summary>How many times a write, as in <see cref="Writes"/>, still fails.</summary>
     public Dictionary<string, int> Failures { get; } = [];
 
+    /// <summary>The device's enabling waits for a reply: its actions are refused with EINVAL, as seen on 6.1.</summary>
+    public bool IsNotEnabled { get; set; }
+
     public KernelTree Put(string path, string text)
     {
         path = Path.Combine(Root, path);
@@ -44,6 +47,7 @@ internal sealed class KernelTree : IKernelFiles, IDisposable
     {
         var write = $"{Path.GetFileName(path)}={text}";
         Writes.Add(write);
+        if (IsNotEnabled && path.Contains("/action/", StringComparison.Ordinal)) throw new IOException("Invalid argument", 22);
         if (Failures.TryGetValue(write, out var left) && left > 0)
         {
             Failures[write] = left - 1;

@@ -75,6 +75,28 @@ public sealed class TcmuDeviceOpenerTests : IDisposable
     }
 
     [Fact]
+    public async Task Open_EnablingWaitsForOurReply_NewRingIsOpenedAsItIs()
+    {
+        _tree.PutActions().IsNotEnabled = true;
+
+        using var port = await OpenAsync();
+
+        Assert.True(_simulator.IsOpen);
+        Assert.DoesNotContain("reset_ring=1", _tree.Writes);
+    }
+
+    [Fact]
+    public async Task Open_ActionsRefusedButRingInUse_IsRefusedAndClosed()
+    {
+        _tree.PutActions().IsNotEnabled = true;
+        _simulator.Memory.Field(Mailbox.CmdTailOffset) = 128;
+
+        await Assert.ThrowsAsync<IOException>(OpenAsync);
+
+        Assert.False(_simulator.IsOpen);
+    }
+
+    [Fact]
     public async Task Open_NoActions_NothingIsTouched()
     {
         var failure = await Assert.ThrowsAsync<IOException>(OpenAsync);
