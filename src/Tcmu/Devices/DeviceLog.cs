@@ -1,0 +1,14 @@
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Tcmu;
+
+/// <summary>Log messages of devices' start-up. Event ids 120 to 129.</summary>
+internal static partial class DeviceLog
+{
+    [LoggerMessage(EventId = 120, EventName = "ActionRetried", Level = LogLevel.Warning, Message = "action/{Action} of {Device} failed, attempt {Attempt}; trying again.")]
+    public static partial void ActionRetried(ILogger logger, string action, TcmuDeviceName device, int attempt, Exception exception);
+
+    [LoggerMessage(EventId = 121, EventName = "LeftBlocked", Level = LogLevel.Error,
+        Message = "{Device} could not be unblocked and answers BUSY until 0 is written to its action/block_dev.")]
+    public static partial void LeftBlocked(ILogger logger, TcmuDeviceName device, Exception exception);
+}

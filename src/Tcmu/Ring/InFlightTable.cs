@@ -1,0 +1,28 @@
+namespace Gateway.Tcmu;
+
+/// <summary>The commands taken and not yet answered, by cmd_id. Not thread safe.</summary>
+/// <remarks>Two levels, as the kernel gives out the lowest free ids: a device that has 128 commands in flight uses one leaf of 2 KiB.</remarks>
+internal sealed class InFlightTable
+{
+    private const int LeafLength = 256;
+    private readonly RingCommand?[]?[] _leaves = new RingCommand?[]?[(ushort.MaxValue + 1) / LeafLength];
+
+    public int Count { get; private set; }
+
+    /// <exception cref="RingBrokenException">The id is 0 or in flight already.</exception>
+    public void Add(RingCommand command)
+    {
+        var leaf = _leaves[command.CmdId / LeafLength] ??= new RingCommand?[LeafLength];
+        ref var slot = ref leaf[command.CmdId % LeafLength];
+        if (command.CmdId == 0) throw new RingBrokenException("A CMD entry has cmd_id 0.");
+        if (slot is not null) throw new RingBrokenException($"cmd_id {command.CmdId} came again while in flight.");
+        slot = command;
+        Count++;
+    }
+
+    public void Remove(RingCommand command)
+    {
+        _leaves[command.CmdId / LeafLength]![command.CmdId % LeafLength] = null;
+        Count--;
+    }
+}

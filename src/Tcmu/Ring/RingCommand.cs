@@ -1,0 +1,31 @@
+using System.Runtime.CompilerServices;
+using Gateway.Scsi;
+
+namespace Gateway.Tcmu;
+
+/// <summary>A command in flight on one device. Reused, with its continuation, so that nothing is allocated per command.</summary>
+internal sealed class RingCommand
+{
+    private readonly CompletionStack _completed;
+
+    public RingCommand(CompletionStack completed)
+    {
+        _completed = completed;
+        Continuation = OnCompleted;
+    }
+
+    public ScsiCommand Scsi { get; } = new();
+
+    public ushort CmdId { get; set; }
+
+    /// <summary>The pending execution. Its result is taken once, by the device's thread.</summary>
+    public ValueTaskAwaiter Awaiter { get; set; }
+
+    /// <summary>Runs wherever the execution completes; only queues this command.</summary>
+    public Action Continuation { get; }
+
+    /// <summary>Link of <see cref="CompletionStack"/>.</summary>
+    internal RingCommand? Next { get; set; }
+
+    private void OnCompleted() => _completed.Push(this);
+}

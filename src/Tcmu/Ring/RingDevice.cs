@@ -1,0 +1,432 @@
+using System.Runtime.CompilerServices;
+using Gateway.Scsi;
+using Gateway.Tcmu.Interop;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Tcmu;
+
+/// <summary>Where a <see cref="RingDevice"/> is in its life.</summary>
+public enum RingDeviceState
+{
+    Created,
+    Running,
+
+    /// <summary>Takes no new commands; those in flight are being answered.</summary>
+    Stopping,
+
+    /// <summary>The ring was unusable; it is not served any more. Commands in flight are still answered if the ring allows.</summary>
+    RingBroken,
+
+    /// <summary>Unmapped and closed, after a stop or a break.</summary>
+    Stopped,
+}
+
+/// <summary>Serves one TCMU device: takes commands off its ring, has a target execute them, and answers them in batches.</summary>
+/// <remarks>
+/// One dedicated thread owns the ring. Each pass: (1) answer what completed on other threads; (2) take new entries until a batch is full and
+/// start each command; what completes at once is answered at once. In this order neither starves the other: without new entries the
+/// completions run out. (3) publish cmd_tail and write one doorbell; (4) if nothing was done,
+/// sleep until the doorbell or a completion. It allocates nothing per command once its pools have grown to the load.
+/// Commands in flight are bounded by the kernel: at most 65,535, and what ring and data area hold.
+/// The public members are thread safe.
+/// </remarks>
+public sealed class RingDevice : IAsyncDisposable
+{
+    // SPC-5: ABORTED COMMAND, INTERNAL TARGET FAILURE. Linux retries it at once, five times.
+    private static readonly SenseData InternalTargetFailure = new(SenseKey.AbortedCommand, 0x44, 0x00);
+
+    // Commands kept for reuse; more than this in flight are allocated anew, so that a burst does not stay in memory.
+    private const int PooledCommandsMax = 4096;
+
+    private readonly string _name;
+    private readonly IRingPort _port;
+    private readonly CommandRing _ring;
+    private readonly IScsiTarget _target;
+    private readonly RingDeviceOptions _options;
+    private readonly TaskManagementHandler? _taskManagement;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+
+    private readonly EventSignal _wake = new();
+    private readonly CompletionStack _completed;
+    private readonly InFlightTable _inFlight = new();
+    private readonly Stack<RingCommand> _pool = new();
+    private readonly CancellationTokenSource _cancelCommands = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _stateLock = new();
+    private RingDeviceState _state = RingDeviceState.Created;
+
+    // Of the device's thread, except that _stopping is set by any.
+    private volatile bool _stopping;
+    private bool _taking = true;
+    private bool _publishing = true;
+    private bool _doorbellFailed;
+    private RingCommand? _waiting;
+    private int _batchCommands;
+    private long _batchDataBytes;
+    private long _commands;
+    private long _completedCount;
+    private long _faults;
+    private long _taskManagementCount;
+    private long _unknown;
+    private long _doorbells;
+    private long _wakes;
+
+    /// <summary>Attaches to a ring; takes nothing off it yet.</summary>
+    /// <param name="name">For logs and the thread's name.</param>
+    /// <param name="port">The ring; owned from here on, also if this throws.</param>
+    /// <param name="target">Executes the commands.</param>
+    /// <param name="options">How to serve.</param>
+    /// <param name="taskManagement">Told of task management functions; null: they are only counted.</param>
+    /// <param name="time">Clock of the busy poll.</param>
+    /// <param name="logger">Where to log.</param>
+    /// <exception cref="RingBrokenException">The mailbox is not one this program can serve.</exception>
+    public RingDevice(
+        string name, IRingPort port, IScsiTarget target, RingDeviceOptions options, TaskManagementHandler? taskManagement, TimeProvider time, ILogger logger)
+    {
+        (_name, _port, _target, _options, _taskManagement, _time, _logger) = (name, port, target, options, taskManagement, time, logger);
+        _completed = new CompletionStack(_wake);
+        try
+        {
+            _ring = new CommandRing(port.Memory);
+        }
+        catch
+        {
+            ReleaseResources();
+            throw;
+        }
+    }
+
+    /// <summary>Where the device is in its life.</summary>
+    public RingDeviceState State
+    {
+        get
+        {
+            lock (_stateLock) return _state;
+        }
+    }
+
+    /// <summary>Completes, with the reason, if the ring breaks: the owner should stop the device, and may open it anew with a ring reset.</summary>
+    public Task<string> RingBroken => _broken.Task;
+
+    /// <summary>Completes when the thread has ended and the ring is unmapped and closed (but after a bug in here: then it may stay mapped). Never fails.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Counts, each read on its own.</summary>
+    public RingStatistics Statistics => new(
+        Volatile.Read(ref _commands), Volatile.Read(ref _completedCount), (int)(Volatile.Read(ref _commands) - Volatile.Read(ref _completedCount)),
+        Volatile.Read(ref _faults), Volatile.Read(ref _taskManagementCount), Volatile.Read(ref _unknown), Volatile.Read(ref _doorbells), Volatile.Read(ref _wakes));
+
+    /// <summary>Starts to take commands. Once.</summary>
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        lock (_stateLock)
+        {
+            if (_state != RingDeviceState.Created) throw new InvalidOperationException($"{_name} was started before.");
+            _state = RingDeviceState.Running;
+        }
+
+        RingLog.Started(_logger, _name, _ring.Mailbox.Flags, _ring.Mailbox.RingLengthBytes, _ring.Mailbox.MappingLengthBytes - _ring.Mailbox.DataAreaOffset);
+        new Thread(Run) { Name = _name, IsBackground = true }.Start();
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Takes no new commands, waits for those in flight, answers them, unmaps and closes.</summary>
+    /// <remarks>
+    /// When the token is cancelled first, the commands in flight are cancelled and this throws; the ring stays mapped until the last of them
+    /// has let go of its buffers, and is released then (<see cref="Ended"/>). Entries not taken stay in the ring for the next consumer.
+    /// </remarks>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (!BeginStop()) return;
+        _stopping = true;
+        Interlocked.MemoryBarrier(); // The store of _stopping before Wake's look at whether the thread sleeps (CompletionStack).
+        _completed.Wake();
+        try
+        {
+            await _ended.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            RingLog.StopGivenUp(_logger, _name, Statistics.InFlight);
+            await _cancelCommands.CancelAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Stops without a limit of time.</summary>
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    /// <summary>False if there is no thread to wait for; what there was is released.</summary>
+    private bool BeginStop()
+    {
+        lock (_stateLock)
+        {
+            if (_state == RingDeviceState.Created)
+            {
+                _state = RingDeviceState.Stopped;
+                ReleaseResources();
+                _ended.TrySetResult();
+            }
+
+            if (_state == RingDeviceState.Running) _state = RingDeviceState.Stopping;
+            return _state != RingDeviceState.Stopped;
+        }
+    }
+
+    private void Run()
+    {
+        try
+        {
+            // A broken ring is kept until the owner stops the device, so that it is not opened again before the owner knows.
+            while (!_stopping || _inFlight.Count > 0)
+            {
+                var worked = AnswerCompleted();
+                worked |= TakeEntries();
+                Flush();
+                if (!worked && !SpinForWork()) Sleep();
+            }
+        }
+        catch (Exception e)
+        {
+            // A bug here. Commands in flight own buffers, so the mapping has to stay; the process goes on with its other devices.
+            Break($"Unexpected exception: {e.Message}", e);
+            _publishing = false;
+        }
+
+        if (_inFlight.Count == 0) ReleaseResources();
+        lock (_stateLock) _state = RingDeviceState.Stopped;
+        RingLog.Stopped(_logger, _name, _commands);
+        _ended.TrySetResult();
+    }
+
+    /// <summary>Takes new entries until there are none, or a batch is full.</summary>
+    private bool TakeEntries()
+    {
+        var worked = false;
+        try
+        {
+            while (_taking && !_stopping && !BatchIsFull && _ring.TryTake(out var entry, out var bytes, out var offset))
+            {
+                worked = true;
+                switch (entry.Op)
+                {
+                    case RingOp.Command:
+                        TakeCommand(entry.CmdId, bytes, offset);
+                        break;
+                    case RingOp.TaskManagement:
+                        TakeTaskManagement(bytes);
+                        break;
+                    default:
+                        if (_unknown++ == 0) RingLog.UnknownEntry(_logger, _name, (int)entry.Op);
+                        break;
+                }
+            }
+        }
+        catch (RingBrokenException e)
+        {
+            Break(e.Message, null);
+        }
+
+        return worked;
+    }
+
+    private void TakeCommand(ushort cmdId, ReadOnlySpan<byte> entry, int offset)
+    {
+        if (!_pool.TryPop(out var command)) command = new RingCommand(_completed);
+        command.CmdId = cmdId;
+        CommandEntry.CopyRequest(entry, offset, _ring.Mailbox, _port.Memory.Address, command.Scsi);
+        _inFlight.Add(command);
+        Volatile.Write(ref _commands, _commands + 1);
+        Execute(command);
+    }
+
+    private void Execute(RingCommand command)
+    {
+        ValueTaskAwaiter awaiter;
+        try
+        {
+#pragma warning disable CA2012 // The awaiter is kept in place of the ValueTask, and its result taken once: awaiting would allocate.
+            awaiter = _target.ExecuteAsync(command.Scsi, _cancelCommands.Token).GetAwaiter();
+#pragma warning restore CA2012
+        }
+        catch (Exception e)
+        {
+            EndFaulted(command, e);
+            Answer(command);
+            return;
+        }
+
+        command.Awaiter = awaiter;
+        if (awaiter.IsCompleted)
+        {
+            TakeResult(command);
+            Answer(command);
+        }
+        else
+        {
+            awaiter.UnsafeOnCompleted(command.Continuation);
+            _batchCommands++; // Counts towards the batch, so that completions get their turn under a flood of slow commands.
+        }
+    }
+
+    private bool AnswerCompleted()
+    {
+        // What did not fit the last batch comes before what completed since.
+        _waiting ??= _completed.TakeAll();
+        var worked = _waiting is not null;
+        while (_waiting is { } command && !BatchIsFull)
+        {
+            _waiting = command.Next;
+            command.Next = null;
+            TakeResult(command);
+            Answer(command);
+        }
+
+        return worked;
+    }
+
+    private void TakeResult(RingCommand command)
+    {
+        try
+        {
+            command.Awaiter.GetResult();
+        }
+        catch (OperationCanceledException) when (_cancelCommands.IsCancellationRequested)
+        {
+            command.Scsi.Complete(ScsiStatus.Busy); // The initiator tries again, here or at our successor.
+        }
+        catch (Exception e)
+        {
+            EndFaulted(command, e);
+        }
+
+        command.Awaiter = default;
+    }
+
+    private void EndFaulted(RingCommand command, Exception exception)
+    {
+        _faults++;
+        command.Scsi.CompleteCheckCondition(InternalTargetFailure);
+        RingLog.CommandFault(_logger, _name, command.Scsi.Cdb[0], exception);
+    }
+
+    private void Answer(RingCommand command)
+    {
+        _batchCommands++;
+        _batchDataBytes += command.Scsi.DataInLengthBytes ?? command.Scsi.Data.LengthBytes;
+        if (_publishing) _ring.Complete(command.CmdId, command.Scsi);
+        _inFlight.Remove(command);
+        Volatile.Write(ref _completedCount, _completedCount + 1);
+        if (_pool.Count < PooledCommandsMax) _pool.Push(command);
+    }
+
+    private bool BatchIsFull => _batchCommands >= _options.BatchCommandsMax || _batchDataBytes >= _options.BatchDataMaxBytes;
+
+    /// <summary>Publishes the answers of this pass.</summary>
+    private void Flush()
+    {
+        (_batchCommands, _batchDataBytes) = (0, 0);
+        if (!_publishing) return;
+        try
+        {
+            if (!_ring.Publish()) return;
+            _doorbells++;
+            _port.Kick();
+        }
+        catch (RingBrokenException e)
+        {
+            _publishing = false;
+            Break(e.Message, null);
+        }
+        catch (ErrnoException e)
+        {
+            // The kernel takes completions from timers too; but a device that refuses its doorbell is gone.
+            Break($"The doorbell cannot be written: {e.Message}", null);
+        }
+    }
+
+    private bool SpinForWork()
+    {
+        if (_options.BusyPoll <= TimeSpan.Zero || _stopping || !_taking) return false;
+        var start = _time.GetTimestamp();
+        do
+        {
+            if (_ring.HasNew || !_completed.IsEmpty || _stopping) return true;
+            Thread.SpinWait(20);
+        }
+        while (_time.GetElapsedTime(start) < _options.BusyPoll);
+        return false;
+    }
+
+    private void Sleep()
+    {
+        _completed.BeginSleep(); // From here on, a completion or a stop sets _wake.
+        if (!_completed.IsEmpty || (_stopping && _inFlight.Count == 0) || (_taking && !_stopping && _ring.HasNew))
+        {
+            _completed.EndSleep();
+            return;
+        }
+
+        var (doorbell, wake) = Poller.Wait(_doorbellFailed ? null : _port.Doorbell, _wake.Descriptor);
+        _completed.EndSleep();
+        _wakes++;
+        if (wake != Readiness.None) _wake.Clear();
+        if (doorbell != Readiness.None) ClearDoorbell(doorbell);
+    }
+
+    private void ClearDoorbell(Readiness readiness)
+    {
+        try
+        {
+            if ((readiness & Readiness.Failed) == 0)
+            {
+                _port.ClearDoorbell();
+                return;
+            }
+
+            Break("The device is gone.", null);
+        }
+        catch (ErrnoException e)
+        {
+            Break($"The doorbell cannot be read: {e.Message}", null);
+        }
+
+        _doorbellFailed = true;
+    }
+
+    private void TakeTaskManagement(ReadOnlySpan<byte> entry)
+    {
+        var type = TaskManagementEntry.Parse(entry, out var cmdIds);
+        _taskManagementCount++;
+        RingLog.TaskManagement(_logger, _name, type, cmdIds.Length);
+        try
+        {
+            _taskManagement?.Invoke(type, cmdIds);
+        }
+        catch (Exception e)
+        {
+            RingLog.TaskManagementFault(_logger, _name, e);
+        }
+    }
+
+    private void Break(string reason, Exception? exception)
+    {
+        _taking = false;
+        lock (_stateLock)
+        {
+            if (_state == RingDeviceState.Running) _state = RingDeviceState.RingBroken;
+        }
+
+        if (_broken.TrySetResult(reason)) RingLog.Broken(_logger, _name, reason, exception);
+    }
+
+    /// <summary>No command may own a buffer any more.</summary>
+    private void ReleaseResources()
+    {
+        _port.Dispose();
+        _wake.Dispose();
+    }
+}
