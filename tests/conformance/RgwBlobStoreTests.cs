@@ -322,6 +322,9 @@ public sealed class RgwBlobStoreTests : BlobStoreConformance
 
         public CannedServer(string answer)
         {
+            // Said, so that the client does not send its next request on a connection that is about to close.
+            var endOfStatus = answer.StartsWith("HTTP/", StringComparison.Ordinal) ? answer.IndexOf("\r\n", StringComparison.Ordinal) : -1;
+            if (endOfStatus > 0) answer = answer.Insert(endOfStatus, "\r\nConnection: close");
             _answer = System.Text.Encoding.ASCII.GetBytes(answer);
             _listener.Start();
             _loop = ServeAsync();

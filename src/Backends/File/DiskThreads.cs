@@ -6,6 +6,7 @@ namespace Gateway.Backends.File;
 /// <remarks>The queue is as long as there are callers waiting; each caller has one job in it at a time.</remarks>
 internal sealed class DiskThreads : IAsyncDisposable
 {
+    // Not disposed: it holds nothing but memory, and a second disposal of the store must do no harm.
     private readonly BlockingCollection<Job> _queue = [];
     private readonly Task[] _threads;
 
@@ -34,9 +35,9 @@ internal sealed class DiskThreads : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_queue.IsAddingCompleted) return;
         _queue.CompleteAdding();
         await Task.WhenAll(_threads);
-        _queue.Dispose();
     }
 
     private static async Task<T> WithRegistrationAsync<T>(Task<T> task, CancellationTokenRegistration registration)

@@ -33,7 +33,7 @@ internal static class S3ErrorMapping
                 case BlobStoreException ours:
                     return ours;
                 case HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError }:
-                    return Make(BlobErrorKind.Rejected, $"TLS failed: {InnermostMessage(e)} Check that the endpoint speaks https and that its certificate is trusted here and names this host.");
+                    return Make(BlobErrorKind.Rejected, $"TLS failed: {InnermostMessage(e)}. Check that the endpoint speaks https and that its certificate is trusted here and names this host.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError }:
                     return Make(BlobErrorKind.Unavailable, "the host name cannot be resolved. Check the endpoint, the region and the DNS.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse }:
