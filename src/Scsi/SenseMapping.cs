@@ -7,7 +7,7 @@ namespace Gateway.Scsi;
 /// NOT READY is chosen wherever time or another path may help, since Linux then retries with a delay; MEDIUM ERROR goes straight up,
 /// past healthy paths, and so stands for verified corruption only; HARDWARE ERROR would defeat multipath and is never used.
 /// </remarks>
-internal static class SenseMapping
+public static class SenseMapping
 {
     /// <summary>Ends the command as the result says; a success ends it with GOOD.</summary>
     public static void Complete(ScsiCommand command, BlockResult result)

@@ -129,10 +129,13 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             state.BucketBytes);
     }
 
+    /// <summary>Whether a volume, or a store in the configuration, can have that name.</summary>
+    public static bool IsValidName(string name) => VolumeKeys.IsValidName(name);
+
     /// <exception cref="VolumeException">The name cannot be a volume's.</exception>
     public static void CheckName(string name)
     {
-        if (!VolumeKeys.IsValidName(name))
+        if (!IsValidName(name))
             throw new VolumeException(VolumeErrorKind.InvalidArgument, $"'{name}' cannot be a volume's name. Use 1 to {VolumeKeys.NameLengthMax} lower-case letters, digits, '.', '_' or '-', starting with a letter or digit.");
     }
 

@@ -178,7 +178,7 @@ public class VolumeTests
     [Fact]
     public async Task Volume_PutAnsweredLateOrTwice_CountsOnce()
     {
-        await using var world = new VolumeWorld { FailureRate = 0.5, Random = new Random(11) };
+        await using var world = new VolumeWorld { FailureRate = 0.2, Random = new Random(11) };
         await world.CreateAsync();
         await world.OpenAsync();
         for (var i = 0; i < 10; i++) await world.WriteAsync((ulong)(i * 128), VolumeWorld.Tagged(i + 1, 128));

@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Gateway.Backends.Core;
+using Gateway.Configuration;
+using Gateway.Volumes;
+
+namespace Gateway.Cli;
+
+/// <summary>The program's commands and what they share: where the configuration is, how failures are told.</summary>
+internal static class CommandLine
+{
+    /// <summary>Exit code of a failure that the message explains.</summary>
+    public const int ExitFailed = 1;
+
+    /// <summary>Exit code after Ctrl-C, as shells have it.</summary>
+    private const int ExitInterrupted = 130;
+
+    public static readonly Option<string> ConfigOption = new("--config", "-c")
+    {
+        Description = "The configuration file.",
+        DefaultValueFactory = _ => Environment.GetEnvironmentVariable("TCMU_GATEWAY_CONFIG") ?? GatewayConfiguration.DefaultPath,
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
+    public static RootCommand Build()
+    {
+        var root = new RootCommand("Turns cloud buckets into SCSI disks: serves LIO's TCMU devices from volumes in an object store.");
+        root.Options.Add(ConfigOption);
+        root.Subcommands.Add(ServeCommand.Build());
+        root.Subcommands.Add(VolumeCommands.Build());
+        return root;
+    }
+
+    /// <summary>Runs a command and turns the failures that a person can mend into one clear message and exit code 1.</summary>
+    public static async Task<int> RunAsync(Func<Task> command, TextWriter error)
+    {
+        try
+        {
+            await command();
+            return 0;
+        }
+        catch (Exception e) when (e is ConfigurationException or VolumeException)
+        {
+            await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
+            return ExitFailed;
+        }
+        catch (BlobStoreException e)
+        {
+            await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
+            return ExitFailed;
+        }
+        catch (OperationCanceledException)
+        {
+            await error.WriteLineAsync("tcmu-gateway: interrupted; what was complete stays, what was not was never there.");
+            return ExitInterrupted;
+        }
+    }
+}

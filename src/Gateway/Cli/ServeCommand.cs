@@ -1,0 +1,63 @@
+using System.CommandLine;
+using Gateway.Configuration;
+using Gateway.Serving;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Systemd;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Gateway.Cli;
+
+/// <summary><c>serve</c>: the daemon, in the foreground.</summary>
+internal static class ServeCommand
+{
+    /// <summary>All devices are stopped and their volumes closed within this; systemd's own limit is 90 s.</summary>
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(60);
+
+    public static Command Build()
+    {
+        var ready = new Option<string?>("--ready-file") { Description = "A file to write the process id to once all devices that exist are attached.", HelpName = "FILE" };
+        var verbose = new Option<bool>("--verbose", "-v") { Description = "Log at debug level." };
+        var command = new Command("serve", "Serves every TCMU device whose configuration string is gateway/STORE/VOLUME, in the foreground. Needs root.") { ready, verbose };
+        command.SetAction(async (result, cancellation) =>
+        {
+            var code = await CommandLine.RunAsync(
+                async () =>
+                {
+                    var configuration = GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!);
+                    using var host = BuildHost(configuration, new ServeArguments(result.GetValue(ready)), result.GetValue(verbose) ? LogLevel.Debug : LogLevel.Information);
+                    await host.RunAsync(cancellation);
+                },
+                result.InvocationConfiguration.Error);
+            return code != 0 ? code : Environment.ExitCode;
+        });
+        return command;
+    }
+
+    private static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level)
+    {
+        // The content root is not the working directory, which may be '/': nothing is read from there, and watching it would take for ever.
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory, DisableDefaults = true });
+        builder.Services.AddSystemd();
+        builder.Logging.SetMinimumLevel(level);
+        builder.Logging.AddFilter("Microsoft.Hosting", LogLevel.Warning);
+        builder.Logging.AddConsole(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Logging.AddSimpleConsole(o =>
+        {
+            o.SingleLine = true;
+            o.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            o.UseUtcTimestamp = true;
+            o.ColorBehavior = LoggerColorBehavior.Disabled;
+        });
+        if (SystemdHelpers.IsSystemdService()) builder.Logging.AddSystemdConsole();
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = ShutdownTimeout);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(configuration);
+        builder.Services.AddSingleton(arguments);
+        builder.Services.AddSingleton(new KernelRoots());
+        builder.Services.AddSingleton<StoreSet>();
+        builder.Services.AddHostedService<GatewayService>();
+        return builder.Build();
+    }
+}

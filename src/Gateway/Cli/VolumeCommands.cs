@@ -1,0 +1,141 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Gateway.Configuration;
+using Gateway.Volumes;
+
+namespace Gateway.Cli;
+
+/// <summary><c>volume create|list|info</c>.</summary>
+internal static class VolumeCommands
+{
+    private const string TextOutput = "text";
+    private const string JsonOutput = "json";
+
+    public static Command Build()
+    {
+        var volume = new Command("volume", "Makes, lists and describes volumes.");
+        volume.Subcommands.Add(BuildCreate());
+        volume.Subcommands.Add(BuildList());
+        volume.Subcommands.Add(BuildInfo());
+        return volume;
+    }
+
+    private static Command BuildCreate()
+    {
+        var path = PathArgument();
+        var size = new Option<string>("--size", "-s") { Description = "Capacity: bytes, or with a unit (512MiB, 1.5TiB, 20GB). A multiple of the block size.", Required = true, HelpName = "SIZE" };
+        var blockSize = new Option<int>("--block-size") { Description = "Logical block size in bytes, 512 or 4096.", DefaultValueFactory = _ => VolumeSpec.BlockSizeDefaultBytes, HelpName = "BYTES" };
+        var output = OutputOption();
+        var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, output };
+        command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
+        {
+            var name = VolumePath.Parse(result.GetValue(path)!);
+            if (!ByteSize.TryParse(result.GetValue(size)!, out var bytes))
+                throw new ConfigurationException($"'{result.GetValue(size)}' is no size. Write bytes, or a number with a unit: 512MiB, 1.5TiB, 20GB.");
+            var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize)), cancellation);
+            if (result.GetValue(output) == JsonOutput) await WriteJsonAsync(writer, info);
+            else await writer.WriteLineAsync($"Created volume {name}, {ByteSize.Format(info.SizeBytes)} in blocks of {info.BlockSizeBytes} bytes.\nIts TCMU configuration string is gateway/{name}.");
+        }));
+        return command;
+    }
+
+    private static Command BuildList()
+    {
+        var store = new Argument<string?>("STORE") { Description = "The store; all of them if left out.", Arity = ArgumentArity.ZeroOrOne };
+        var output = OutputOption();
+        var command = new Command("list", "Lists the volumes of a store, or of all stores.") { store, output };
+        command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
+        {
+            var infos = new List<(string Store, VolumeInfo Info)>();
+            foreach (var name in result.GetValue(store) is { } one ? [one] : stores.Names)
+            {
+                var catalog = new VolumeCatalog(stores.Get(name), TimeProvider.System);
+                foreach (var volume in await catalog.ListAsync(cancellation)) infos.Add((name, await catalog.DescribeAsync(volume, cancellation)));
+            }
+
+            if (result.GetValue(output) == JsonOutput)
+            {
+                await writer.WriteLineAsync(JsonSerializer.Serialize(infos.ConvertAll(i => i.Info), OutputJson.Default.ListVolumeInfo));
+                return;
+            }
+
+            await WriteTableAsync(
+                writer,
+                ["VOLUME", "SIZE", "BLOCK", "SEGMENTS", "IN BUCKET", "EPOCH", "LAST OPENED BY"],
+                infos.ConvertAll<string[]>(i =>
+                [
+                    $"{i.Store}/{i.Info.Name}", ByteSize.Format(i.Info.SizeBytes), Text(i.Info.BlockSizeBytes), Text(i.Info.Segments),
+                    ByteSize.Format(i.Info.BucketBytes), Text(i.Info.Epoch), i.Info.Owner ?? "-",
+                ]));
+        }));
+        return command;
+    }
+
+    private static Command BuildInfo()
+    {
+        var path = PathArgument();
+        var output = OutputOption();
+        var command = new Command("info", "Describes a volume as the bucket has it: what is still in a journal is not in there.") { path, output };
+        command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
+        {
+            var name = VolumePath.Parse(result.GetValue(path)!);
+            var info = await Catalog(stores, name).DescribeAsync(name.Volume, cancellation);
+            if (result.GetValue(output) == JsonOutput)
+            {
+                await WriteJsonAsync(writer, info);
+                return;
+            }
+
+            await WriteTableAsync(writer, null,
+            [
+                ["Volume", name.ToString()],
+                ["Id", info.Id.ToString()],
+                ["Size", $"{ByteSize.Format(info.SizeBytes)} ({Text(info.SizeBytes)} bytes)"],
+                ["Block size", $"{Text(info.BlockSizeBytes)} bytes"],
+                ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
+                ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
+                ["Segments", $"{Text(info.Segments)}, the last is {Text(info.LastSequence)}" + (info.StaleSegments > 0 ? $"; {Text(info.StaleSegments)} left over from fenced writers" : "")],
+                ["Last write in bucket", Text(info.LastWriteNumber)],
+                ["Bytes in bucket", $"{ByteSize.Format(info.BucketBytes)} ({Text(info.BucketBytes)} bytes)"],
+            ]);
+        }));
+        return command;
+    }
+
+    private static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
+
+    private static Option<string> OutputOption()
+    {
+        var option = new Option<string>("--output", "-o") { Description = "Form of the output: text or json.", DefaultValueFactory = _ => TextOutput, HelpName = "FORM" };
+        option.AcceptOnlyFromAmong(TextOutput, JsonOutput);
+        return option;
+    }
+
+    private static VolumeCatalog Catalog(StoreSet stores, VolumePath path) => new(stores.Get(path.Store), TimeProvider.System);
+
+    private static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task> action) => CommandLine.RunAsync(
+        async () =>
+        {
+            await using var stores = new StoreSet(GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!), TimeProvider.System);
+            await action(stores, result.InvocationConfiguration.Output);
+        },
+        result.InvocationConfiguration.Error);
+
+    private static Task WriteJsonAsync(TextWriter writer, VolumeInfo info) => writer.WriteLineAsync(JsonSerializer.Serialize(info, OutputJson.Default.VolumeInfo));
+
+    private static async Task WriteTableAsync(TextWriter writer, string[]? header, List<string[]> rows)
+    {
+        if (header is not null) rows.Insert(0, header);
+        var widths = Enumerable.Range(0, rows.Max(r => r.Length)).Select(c => rows.Max(r => r[c].Length)).ToArray();
+        foreach (var row in rows) await writer.WriteLineAsync(string.Join("  ", row.Select((cell, c) => cell.PadRight(widths[c]))).TrimEnd());
+    }
+
+    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(VolumeInfo))]
+[JsonSerializable(typeof(List<VolumeInfo>))]
+internal sealed partial class OutputJson : JsonSerializerContext;

@@ -1,0 +1,193 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Gateway.Backends.File;
+using Gateway.Backends.S3;
+using Gateway.Volumes;
+
+namespace Gateway.Configuration;
+
+/// <summary>The configuration file: JSON, comments and trailing commas allowed, unknown settings refused.</summary>
+internal sealed record GatewayConfiguration
+{
+    public const string DefaultPath = "/etc/tcmu-gateway/gateway.json";
+
+    /// <summary>The stores by name: what stands between 'gateway/' and the volume in a device's configuration string.</summary>
+    public Dictionary<string, StoreSection> Stores { get; set; } = [];
+
+    public JournalOptions Journal { get; set; } = new();
+
+    public VolumesSection Volumes { get; set; } = new();
+
+    /// <summary>Reads and checks a file.</summary>
+    /// <exception cref="ConfigurationException">It is missing or wrong; the message lists every fault.</exception>
+    public static GatewayConfiguration Load(string path)
+    {
+        GatewayConfiguration? configuration;
+        try
+        {
+            using var file = File.OpenRead(path);
+            configuration = JsonSerializer.Deserialize(file, ConfigurationJson.Default.GatewayConfiguration);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new ConfigurationException($"There is no configuration file '{path}'. Write one (see 'First volume by hand' in the README), or name another with --config.");
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigurationException($"Configuration file '{path}' cannot be read: {e.Message}");
+        }
+
+        var faults = configuration is null ? ["it is empty"] : configuration.Faults().ToArray();
+        if (faults.Length > 0) throw new ConfigurationException($"Configuration file '{path}' is not valid:\n{string.Join('\n', faults.Select(f => "  - " + f))}");
+        return configuration!;
+    }
+
+    /// <summary>The volume engine's options.</summary>
+    public VolumeOptions ToVolumeOptions() => new()
+    {
+        SegmentBytes = Volumes.SegmentBytes,
+        SealAfter = TimeSpan.FromSeconds(Volumes.SealAfterSeconds),
+        UploadWindow = Volumes.UploadWindow,
+        CacheBytes = Volumes.CacheBytes,
+        CommandTimeout = TimeSpan.FromSeconds(Volumes.CommandTimeoutSeconds),
+        CloseTimeout = TimeSpan.FromSeconds(Volumes.CloseTimeoutSeconds),
+    };
+
+    private IEnumerable<string> Faults()
+    {
+        if (Stores.Count == 0) yield return "stores: at least one store is needed, for example \"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" } }";
+        foreach (var (name, store) in Stores)
+        {
+            if (!VolumeCatalog.IsValidName(name)) yield return $"stores.{name}: a store's name has lower-case letters, digits, '.', '_' and '-' only";
+            foreach (var fault in store.Faults()) yield return $"stores.{name}.{fault}";
+        }
+
+        if (!Path.IsPathRooted(Journal.Directory)) yield return "journal.directory: must be an absolute path";
+        if (Journal.CapacityBytes is < JournalOptions.CapacityMinBytes or > JournalOptions.CapacityMaxBytes)
+            yield return $"journal.capacityBytes: {Journal.CapacityBytes} is not between {JournalOptions.CapacityMinBytes} (64 MiB) and {JournalOptions.CapacityMaxBytes} (1 TiB)";
+        foreach (var fault in Volumes.Faults()) yield return $"volumes.{fault}";
+    }
+}
+
+/// <summary>One store. The settings are those of its type; the others stay away.</summary>
+internal sealed record StoreSection
+{
+    /// <summary>"file" or "s3".</summary>
+    public string Type { get; set; } = "";
+
+    /// <summary>file: the directory, absolute; it must exist.</summary>
+    public string? Path { get; set; }
+
+    /// <summary>s3: http(s)://host[:port]; none for Amazon S3.</summary>
+    public Uri? Endpoint { get; set; }
+
+    /// <summary>s3: default us-east-1.</summary>
+    public string? Region { get; set; }
+
+    /// <summary>s3: the bucket; it must exist.</summary>
+    public string? Bucket { get; set; }
+
+    /// <summary>s3: put before every key. Default none.</summary>
+    public string? Prefix { get; set; }
+
+    /// <summary>s3: bucket in the path instead of in the host name. Default: yes with an endpoint.</summary>
+    public bool? ForcePathStyle { get; set; }
+
+    /// <summary>s3: a profile of the credentials file.</summary>
+    public string? Profile { get; set; }
+
+    /// <summary>s3: a file in the format of ~/.aws/credentials.</summary>
+    public string? CredentialsFile { get; set; }
+
+    /// <summary>s3: access key id; with secretAccessKeyFile.</summary>
+    public string? AccessKeyId { get; set; }
+
+    /// <summary>s3: a file that holds the secret access key and nothing else.</summary>
+    public string? SecretAccessKeyFile { get; set; }
+
+    /// <summary>s3: seconds for one request. Default 20.</summary>
+    public double? RequestTimeoutSeconds { get; set; }
+
+    public FileStoreOptions ToFileOptions() => new() { Path = Path ?? "" };
+
+    public S3StoreOptions ToS3Options()
+    {
+        var options = new S3StoreOptions
+        {
+            Endpoint = Endpoint,
+            Bucket = Bucket ?? "",
+            Prefix = Prefix ?? "",
+            ForcePathStyle = ForcePathStyle,
+            Profile = Profile,
+            CredentialsFile = CredentialsFile,
+            AccessKeyId = AccessKeyId,
+            SecretAccessKeyFile = SecretAccessKeyFile,
+        };
+        if (Region is not null) options.Region = Region;
+        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(seconds);
+        return options;
+    }
+
+    public IEnumerable<string> Faults()
+    {
+        switch (Type)
+        {
+            case "file":
+                if (Path is null || !System.IO.Path.IsPathRooted(Path)) yield return "path: a file store needs an absolute path";
+                if (Bucket is not null || Endpoint is not null) yield return "bucket, endpoint: these belong to a store of type \"s3\"";
+                break;
+            case "s3":
+                if (string.IsNullOrEmpty(Bucket)) yield return "bucket: an s3 store needs a bucket";
+                if (Path is not null) yield return "path: this belongs to a store of type \"file\"";
+                foreach (var fault in ToS3Options().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(JsonNamingPolicy.CamelCase.ConvertName))}: {fault.ErrorMessage}";
+                break;
+            default:
+                yield return $"type: '{Type}' is no type of store; use \"file\" or \"s3\"";
+                break;
+        }
+    }
+}
+
+/// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
+internal sealed record VolumesSection
+{
+    /// <summary>Data bytes that seal a segment. Default 8 MiB.</summary>
+    public int SegmentBytes { get; set; } = 8 << 20;
+
+    /// <summary>Age in seconds of the oldest write that seals a segment. Default 5.</summary>
+    public double SealAfterSeconds { get; set; } = 5;
+
+    /// <summary>Segments on their way at a time. Default 4.</summary>
+    public int UploadWindow { get; set; } = 4;
+
+    /// <summary>Bytes of frames kept in memory for each volume. Default 64 MiB.</summary>
+    public long CacheBytes { get; set; } = 64 << 20;
+
+    /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
+    public double CommandTimeoutSeconds { get; set; } = 20;
+
+    /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 5.</summary>
+    public double CloseTimeoutSeconds { get; set; } = 5;
+
+    public IEnumerable<string> Faults()
+    {
+        if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
+        if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
+        if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
+        if (CacheBytes < 0) yield return "cacheBytes: must not be negative";
+        if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
+        if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
+    }
+}
+
+/// <summary>The configuration is missing or wrong; the message says what to change.</summary>
+internal sealed class ConfigurationException(string message) : Exception(message);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    ReadCommentHandling = JsonCommentHandling.Skip,
+    AllowTrailingCommas = true,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+[JsonSerializable(typeof(GatewayConfiguration))]
+internal sealed partial class ConfigurationJson : JsonSerializerContext;

@@ -1,0 +1,49 @@
+using Gateway.Backends.Core;
+using Gateway.Backends.File;
+using Gateway.Backends.S3;
+
+namespace Gateway.Configuration;
+
+/// <summary>The configured stores, each made when it is first used. Thread safe.</summary>
+internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider time) : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, IBlobStore> _stores = new(StringComparer.Ordinal);
+
+    public IEnumerable<string> Names => configuration.Stores.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>The one place where a store's decorators are stacked.</summary>
+    /// <exception cref="ConfigurationException">No store has that name.</exception>
+    public IBlobStore Get(string name)
+    {
+        if (!configuration.Stores.TryGetValue(name, out var section))
+            throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
+        lock (_gate)
+        {
+            if (!_stores.TryGetValue(name, out var store))
+            {
+                store = section.Type == "s3" ? new S3BlobStore(section.ToS3Options(), time) : new FileBlobStore(section.ToFileOptions(), time);
+                _stores.Add(name, store);
+            }
+
+            return store;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var store in _stores.Values) await store.DisposeAsync();
+    }
+}
+
+/// <summary>Names a volume in a store: <c>store/volume</c>.</summary>
+internal readonly record struct VolumePath(string Store, string Volume)
+{
+    /// <exception cref="ConfigurationException">The text is not of that form.</exception>
+    public static VolumePath Parse(string text) =>
+        text.Split('/') is [{ Length: > 0 } store, { Length: > 0 } volume]
+            ? new VolumePath(store, volume)
+            : throw new ConfigurationException($"'{text}' does not name a volume. Write STORE/VOLUME, for example local/disk1.");
+
+    public override string ToString() => $"{Store}/{Volume}";
+}

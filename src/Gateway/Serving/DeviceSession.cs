@@ -1,0 +1,67 @@
+using Gateway.Tcmu;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Serving;
+
+/// <summary>One TCMU device being served: its ring and its target, from attach to detach. Reopens the ring when it breaks.</summary>
+internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuDeviceOpener opener, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    /// <summary>How long a stop waits for commands in flight: they all end by their own deadlines before.</summary>
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(25);
+
+    private readonly CancellationTokenSource _stop = new();
+    private Task _supervision = Task.CompletedTask;
+
+    public UioDevice Device => device;
+
+    public VolumeTarget Target => target;
+
+    /// <summary>Opens the ring and starts to serve it.</summary>
+    /// <exception cref="IOException">The device cannot be opened.</exception>
+    /// <exception cref="RingBrokenException">Its mailbox is not one that this version serves.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken) => _supervision = SuperviseAsync(await OpenRingAsync(cancellationToken));
+
+    /// <summary>Stops taking commands, lets those in flight end, closes the ring, then the volume.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _supervision;
+        await target.DisposeAsync();
+        _stop.Dispose();
+        ServingLog.Detached(logger, device.Name);
+    }
+
+    private async Task<RingDevice> OpenRingAsync(CancellationToken cancellationToken)
+    {
+        var port = await opener.OpenAsync(device, cancellationToken);
+        var ring = new RingDevice(device.Name.ToString(), port, target, new RingDeviceOptions(), null, time, logger);
+        await ring.StartAsync(cancellationToken);
+        return ring;
+    }
+
+    private async Task SuperviseAsync(RingDevice ring)
+    {
+        while (true)
+        {
+            var stopped = Task.Delay(Timeout.InfiniteTimeSpan, time, _stop.Token);
+            var ended = await Task.WhenAny(stopped, ring.RingBroken);
+            using (var limit = new CancellationTokenSource(StopTimeout, time)) await ring.StopAsync(limit.Token);
+            if (ended == stopped) return;
+            try
+            {
+                var reason = await ring.RingBroken;
+                ring = await OpenRingAsync(_stop.Token);
+                ServingLog.RingReopened(logger, device.Name, reason);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (Exception e) when (e is IOException or RingBrokenException)
+            {
+                ServingLog.Refused(logger, device.Name, e.Message, e);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+using System.Collections.Concurrent;
+using Gateway.Backends.Core;
+using Gateway.Configuration;
+using Gateway.Tcmu;
+using Gateway.Volumes;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Serving;
+
+/// <summary>Where the kernel shows its objects.</summary>
+internal sealed record KernelRoots(string Sysfs = "/sys", string Configfs = "/sys/kernel/config", string Dev = "/dev");
+
+/// <summary>The daemon: attaches to every TCMU device of our subtype, those that are there at the start and those that come later.</summary>
+internal sealed class GatewayService(
+    GatewayConfiguration configuration,
+    StoreSet stores,
+    KernelRoots roots,
+    ServeArguments arguments,
+    TimeProvider time,
+    IHostApplicationLifetime lifetime,
+    ILoggerFactory loggers) : BackgroundService
+{
+    // Errno values that the writer of configfs' "enable" sees, negative as netlink carries them (asm-generic/errno-base.h, errno.h).
+    private const int StatusNotFound = -2;
+    private const int StatusIoError = -5;
+    private const int StatusBusy = -16;
+    private const int StatusInvalid = -22;
+    private const int StatusNotSupported = -95;
+
+    private readonly ConcurrentDictionary<uint, DeviceSession> _sessions = new();
+    private readonly KernelFiles _files = new();
+    private readonly ILogger _logger = loggers.CreateLogger("Gateway.Serving");
+    private readonly ILogger _ringLogger = loggers.CreateLogger("Gateway.Tcmu");
+    private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
+    private UioDiscovery _discovery = null!;
+    private TcmuDeviceOpener _opener = null!;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await RunAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // Asked to stop.
+        }
+        catch (IOException e)
+        {
+            ServingLog.CannotServe(_logger, e.Message);
+            Environment.ExitCode = 1;
+            lifetime.StopApplication();
+        }
+        finally
+        {
+            ServingLog.Stopping(_logger, _sessions.Count);
+            await Task.WhenAll(_sessions.Values.Select(s => s.DisposeAsync().AsTask()));
+        }
+    }
+
+    private async Task RunAsync(CancellationToken stoppingToken)
+    {
+        _discovery = new UioDiscovery(_files, roots.Sysfs, roots.Dev, time);
+        _opener = new TcmuDeviceOpener(_files, roots.Configfs, _discovery, time, _ringLogger);
+        var module = new TcmuModule(_files, roots.Sysfs);
+        if (module.CanReleaseNetlinkWaiters) module.ReleaseNetlinkWaiters(); // Those that a killed predecessor left without an answer.
+        await using var monitor = TcmuMonitor.Start(_ringLogger);
+        await RescanAsync(stoppingToken);
+        if (arguments.ReadyFile is { } ready) await File.WriteAllTextAsync(ready, Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture) + "\n", stoppingToken);
+        ServingLog.Serving(_logger, ThisProgram.Version, _sessions.Count);
+
+        // Events of different devices do not wait for each other; those of one device come one at a time, since the kernel waits for each reply.
+        var handling = new ConcurrentDictionary<Task, bool>();
+        await foreach (var change in monitor.Events.ReadAllAsync(stoppingToken))
+        {
+            var task = HandleAsync(change, stoppingToken);
+            if (task.IsCompleted) continue;
+            handling.TryAdd(task, true);
+            _ = task.ContinueWith(t => handling.TryRemove(t, out _), TaskScheduler.Default);
+        }
+
+        await Task.WhenAll(handling.Keys);
+    }
+
+    private async Task HandleAsync(TcmuEvent change, CancellationToken stoppingToken)
+    {
+        switch (change)
+        {
+            case DeviceAdded added:
+                added.Reply(await AddAsync(added, stoppingToken));
+                break;
+            case DeviceRemoved removed:
+                if (_sessions.TryRemove(removed.Minor, out var session)) await session.DisposeAsync();
+                removed.Reply(0);
+                break;
+            case DeviceReconfigured reconfigured:
+                reconfigured.Reply(await ReconfigureAsync(reconfigured));
+                break;
+            case RescanNeeded:
+                await RescanAsync(stoppingToken);
+                break;
+        }
+    }
+
+    /// <summary>Attaches to what is there and unknown, and detaches from what is gone.</summary>
+    private async Task RescanAsync(CancellationToken stoppingToken)
+    {
+        var present = _discovery.Scan().Where(d => d.Name.IsGateway).ToArray();
+        foreach (var gone in _sessions.Keys.Except(present.Select(d => d.Minor)).ToArray())
+            if (_sessions.TryRemove(gone, out var session)) await session.DisposeAsync();
+        await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
+        {
+            var target = NewTarget(device.Name);
+            if (await TryStartAsync(device, target, stoppingToken)) target.OpenInBackground();
+        }));
+    }
+
+    /// <summary>Serves a new device; whoever enables it is told whether its volume could be opened.</summary>
+    private async Task<int> AddAsync(DeviceAdded added, CancellationToken stoppingToken)
+    {
+        if (_sessions.ContainsKey(added.Minor)) return 0; // The scan was faster.
+        var target = NewTarget(added.Name);
+        try
+        {
+            var device = _discovery.Find(added.Minor) ?? throw new IOException($"uio{added.Minor} is not in sysfs.");
+            await target.OpenAsync(stoppingToken);
+            if (await TryStartAsync(device, target, stoppingToken)) return 0;
+            return StatusBusy;
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException or ConfigurationException or IOException)
+        {
+            ServingLog.Refused(_logger, added.Name, e.Message, null);
+            await target.DisposeAsync();
+            return e switch
+            {
+                VolumeException { Kind: VolumeErrorKind.NotFound } or ConfigurationException => StatusNotFound,
+                VolumeException { Kind: VolumeErrorKind.InvalidArgument or VolumeErrorKind.Unsupported } => StatusInvalid,
+                VolumeException { Kind: VolumeErrorKind.Fenced } => StatusBusy,
+                _ => StatusIoError,
+            };
+        }
+    }
+
+    private async Task<bool> TryStartAsync(UioDevice device, VolumeTarget target, CancellationToken stoppingToken)
+    {
+        var session = new DeviceSession(device, target, _opener, time, _ringLogger);
+        if (!_sessions.TryAdd(device.Minor, session)) return false;
+        try
+        {
+            await session.StartAsync(stoppingToken);
+            ServingLog.Attached(_logger, device.Name, device.Name.Path);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or RingBrokenException)
+        {
+            ServingLog.Refused(_logger, device.Name, e.Message, null);
+            _sessions.TryRemove(device.Minor, out _);
+            await session.DisposeAsync();
+            return false;
+        }
+    }
+
+    private async Task<int> ReconfigureAsync(DeviceReconfigured change)
+    {
+        if (change.CapacityBytes is not null)
+        {
+            ServingLog.Reconfigured(_logger, change.Name, "its size cannot be changed while it is there; dev_size was refused.");
+            return StatusNotSupported;
+        }
+
+        if (change.Config is not null)
+        {
+            ServingLog.Reconfigured(_logger, change.Name, "its volume cannot be changed while it is there; dev_config was refused.");
+            return StatusNotSupported;
+        }
+
+        if (change.WriteCache is not { } enabled) return 0;
+        foreach (var session in _sessions.Values.Where(s => s.Device.Name == change.Name)) await session.Target.SetWriteCacheAsync(enabled);
+        ServingLog.Reconfigured(_logger, change.Name, enabled ? "its write cache is on." : "its write cache is off: every write is durable before it completes.");
+        return 0;
+    }
+
+    private VolumeTarget NewTarget(TcmuDeviceName name)
+    {
+        var backstore = new TcmuBackstore(_files, roots.Configfs, name);
+        var options = configuration.ToVolumeOptions();
+        return new VolumeTarget(name, OpenAsync, backstore, options, time, _logger);
+
+        async Task<Volume> OpenAsync(CancellationToken cancellationToken)
+        {
+            var path = VolumePath.Parse(name.Path);
+            var opener = new VolumeOpener(stores.Get(path.Store), options, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger);
+            var volume = await opener.OpenAsync(path.Volume, cancellationToken);
+            var attributes = backstore.ReadAttributes();
+            var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch
+            {
+                ({ } block, _) when block != volume.Geometry.BlockLengthBytes => $"hw_block_size is {block}, but the volume has blocks of {volume.Geometry.BlockLengthBytes} bytes",
+                (_, { } size) when size != (long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes => $"dev_size is {size}, but the volume has {(long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes} bytes",
+                _ => null,
+            };
+            if (fault is null) return volume;
+            await volume.DisposeAsync();
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"The device's {fault}. Make the device anew with the volume's values.");
+        }
+    }
+}
+
+/// <summary>What 'serve' was started with.</summary>
+internal sealed record ServeArguments(string? ReadyFile);
+
+/// <summary>How this process names itself.</summary>
+internal static class ThisProgram
+{
+    public static string Version { get; } = typeof(ThisProgram).Assembly.GetName().Version?.ToString(3) ?? "0";
+
+    /// <summary>For epoch records: people find the gateway by it.</summary>
+    public static string Owner { get; } = $"{Environment.MachineName} (process {Environment.ProcessId})";
+}

@@ -1,0 +1,37 @@
+using Gateway.Tcmu;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Serving;
+
+/// <summary>Log events of the daemon, 100 to 199.</summary>
+internal static partial class ServingLog
+{
+    [LoggerMessage(EventId = 100, EventName = "Serving", Level = LogLevel.Information,
+        Message = "tcmu-gateway {Version} serves {Devices} devices and waits for more.")]
+    public static partial void Serving(ILogger logger, string version, int devices);
+
+    [LoggerMessage(EventId = 101, EventName = "DeviceAttached", Level = LogLevel.Information, Message = "Device {Device}: attached, volume {Volume}.")]
+    public static partial void Attached(ILogger logger, TcmuDeviceName device, string volume);
+
+    [LoggerMessage(EventId = 102, EventName = "DeviceDetached", Level = LogLevel.Information, Message = "Device {Device}: detached.")]
+    public static partial void Detached(ILogger logger, TcmuDeviceName device);
+
+    [LoggerMessage(EventId = 103, EventName = "DeviceRefused", Level = LogLevel.Error, Message = "Device {Device} is not served: {Reason}")]
+    public static partial void Refused(ILogger logger, TcmuDeviceName device, string reason, Exception? exception);
+
+    [LoggerMessage(EventId = 104, EventName = "VolumeNotOpen", Level = LogLevel.Error,
+        Message = "Device {Device}: its volume is not open, trying again in {Delay}. {Reason}")]
+    public static partial void NotOpen(ILogger logger, TcmuDeviceName device, TimeSpan delay, string reason);
+
+    [LoggerMessage(EventId = 105, EventName = "RingReopened", Level = LogLevel.Warning, Message = "Device {Device}: its ring broke ({Reason}); it was reset and opened anew.")]
+    public static partial void RingReopened(ILogger logger, TcmuDeviceName device, string reason);
+
+    [LoggerMessage(EventId = 106, EventName = "DeviceReconfigured", Level = LogLevel.Information, Message = "Device {Device}: {Change}")]
+    public static partial void Reconfigured(ILogger logger, TcmuDeviceName device, string change);
+
+    [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
+    public static partial void CannotServe(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 107, EventName = "Stopping", Level = LogLevel.Information, Message = "Stopping: {Devices} devices are drained and closed.")]
+    public static partial void Stopping(ILogger logger, int devices);
+}

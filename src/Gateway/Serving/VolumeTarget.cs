@@ -1,0 +1,116 @@
+using Gateway.Backends.Core;
+using Gateway.Configuration;
+using Gateway.Scsi;
+using Gateway.Tcmu;
+using Gateway.Volumes;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Serving;
+
+/// <summary>
+/// The SCSI target of one device, there before its volume is: commands that come while the volume is being opened wait a while and then
+/// end in NOT READY, so that a restart looks like a pause to initiators.
+/// </summary>
+internal sealed class VolumeTarget(
+    TcmuDeviceName device,
+    Func<CancellationToken, Task<Volume>> open,
+    TcmuBackstore backstore,
+    VolumeOptions options,
+    TimeProvider time,
+    ILogger logger) : IScsiTarget, IAsyncDisposable
+{
+    private static readonly TimeSpan RetryDelayMin = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan RetryDelayMax = TimeSpan.FromSeconds(10);
+
+    private readonly Lock _gate = new();
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource<Volume> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile LogicalUnit? _unit;
+    private volatile bool _needsPerson;
+    private Task _opening = Task.CompletedTask;
+
+    /// <summary>Opens the volume once, for somebody who waits for the outcome.</summary>
+    /// <exception cref="VolumeException">It cannot be opened.</exception>
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    public async Task OpenAsync(CancellationToken cancellationToken) => _opened.SetResult(await open(cancellationToken));
+
+    /// <summary>Opens the volume in the background, as often as it takes.</summary>
+    public void OpenInBackground() => _opening = KeepOpeningAsync();
+
+    public ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken) =>
+        _unit is { } unit ? unit.ExecuteAsync(command, cancellationToken) : ExecuteWhenOpenAsync(command, cancellationToken);
+
+    /// <summary>Switches the write cache, as a write of emulate_write_cache asks for.</summary>
+    public async Task SetWriteCacheAsync(bool enabled)
+    {
+        if (!_opened.Task.IsCompletedSuccessfully) return;
+        var unit = GetUnit(await _opened.Task);
+        unit.WriteCacheEnabled = enabled;
+        if (!enabled) await (await _opened.Task).FlushAsync(CancellationToken.None);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _opening;
+        if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
+        _stop.Dispose();
+    }
+
+    private async ValueTask ExecuteWhenOpenAsync(ScsiCommand command, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var volume = _needsPerson && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
+            await GetUnit(volume).ExecuteAsync(command, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            SenseMapping.Complete(command, _needsPerson ? BlockError.Offline : BlockError.BecomingReady);
+        }
+        catch (OperationCanceledException)
+        {
+            command.Complete(ScsiStatus.TaskAborted);
+        }
+    }
+
+    /// <summary>Made with the first command: by then the device's serial number is set for good, since LIO refuses changes once it is exported.</summary>
+    private LogicalUnit GetUnit(Volume volume)
+    {
+        lock (_gate)
+        {
+            return _unit ??= new LogicalUnit(volume, new LogicalUnitOptions { UnitSerial = backstore.ReadAttributes().UnitSerial });
+        }
+    }
+
+    private async Task KeepOpeningAsync()
+    {
+        for (var delay = RetryDelayMin; ; delay = delay * 2 < RetryDelayMax ? delay * 2 : RetryDelayMax)
+        {
+            try
+            {
+                _opened.SetResult(await open(_stop.Token));
+                return;
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (Exception e) when (e is VolumeException or BlobStoreException or ConfigurationException)
+            {
+                // The local disk may just not have been let go of yet by a predecessor that is dying.
+                _needsPerson = e is not BlobStoreException { IsTransient: true } and not VolumeException { Kind: VolumeErrorKind.LocalDisk };
+                ServingLog.NotOpen(logger, device, delay, e.Message);
+            }
+
+            try
+            {
+                await Task.Delay(delay, time, _stop.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+}
