@@ -1,0 +1,42 @@
+# Every habit of this project has its name here. 'make' alone lists them.
+SHELL := /bin/bash
+CONFIGURATION ?= Release
+RUNTIME ?= linux-x64
+GATEWAY := artifacts/publish/Gateway/release_$(RUNTIME)/tcmu-gateway
+export DOTNET_CLI_TELEMETRY_OPTOUT = 1
+export DOTNET_NOLOGO = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help build publish demo test test-fast format lint packages-build packages-lab packages-ceph clean
+
+help: ## Lists the targets.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
+	@STORE=$(STORE) scripts/demo.sh
+
+test: packages-build packages-lab packages-ceph build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
+	@scripts/test.sh
+
+test-fast: build ## Runs what needs no kernel and no server.
+	@scripts/test.sh fast
+
+build: ## Builds everything.
+	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary
+
+publish: packages-build ## Makes the native executable, artifacts/publish/Gateway/*/tcmu-gateway.
+	@dotnet publish src/Gateway -c Release -r $(RUNTIME) -v quiet -nologo -clp:NoSummary
+	@ls -l $(GATEWAY) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+
+format: ## Formats the source.
+	@dotnet format Gateway.sln
+
+lint: packages-build ## Checks the format of the source and the shell scripts.
+	@dotnet format Gateway.sln --verify-no-changes
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+
+packages-build packages-lab packages-ceph:
+	@scripts/packages.sh $(@:packages-%=%)
+
+clean: ## Removes everything that was built.
+	@rm -rf artifacts

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# test.sh [fast]: runs the tests and closes with "N passed, N failed[, N skipped]". Everything must have been built (make build publish).
+#   fast   only what needs no kernel and no server
+# Environment: TEST_FILTER  a filter for dotnet test, such as FullyQualifiedName~Journal
+set -uo pipefail
+cd "$(dirname "$0")/.."
+results=artifacts/test-results
+rm -rf "$results"
+mkdir -p "$results"
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+fast=(Gateway.Scsi.Tests Gateway.Tcmu.Tests Gateway.Volumes.Tests Gateway.Tests Gateway.Conformance.Tests)
+all=("${fast[@]}" Gateway.Integration.Tests)
+filter=${TEST_FILTER-}
+if [[ ${1-} == fast ]]; then
+  assemblies=("${fast[@]}")
+  filter="Category!=Server&Category!=Lab${filter:+&($filter)}"
+else
+  assemblies=("${all[@]}")
+  # What is named must have run: a machine that lacks it fails instead of skipping.
+  export REQUIRE_RGW=1 REQUIRE_LAB=1
+fi
+
+passed=0 failed=0 skipped=0
+count() { # FILE ATTRIBUTE: a counter of a trx file.
+  sed -n "s/.*<Counters [^>]*\b$2=\"\([0-9]*\)\".*/\1/p" "$1" | head -n 1
+}
+for assembly in "${assemblies[@]}"; do
+  echo "== $assembly"
+  started=$SECONDS
+  dotnet test "artifacts/bin/$assembly/release/$assembly.dll" ${filter:+--filter "$filter"} --results-directory "$results" \
+    --logger "trx;LogFileName=$assembly.trx" --logger "console;verbosity=${TEST_VERBOSITY:-minimal}" --blame-hang-timeout 20m
+  code=$?
+  trx=$results/$assembly.trx
+  if [[ -s $trx ]]; then
+    p=$(count "$trx" passed) f=$(count "$trx" failed) e=$(count "$trx" executed) t=$(count "$trx" total)
+    passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${t:-0} - ${e:-0}))
+    # A run that ended badly without a failed test (a crash, a hang) is a failure, too.
+    [[ $code -eq 0 || ${f:-0} -gt 0 ]] || failed=$((failed + 1))
+  elif [[ $code -ne 0 || -z $filter ]]; then
+    echo "$assembly: no result was written (exit code $code)" >&2
+    failed=$((failed + 1))
+  fi
+  echo "   $((SECONDS - started)) s"
+done
+
+echo
+line="$passed passed, $failed failed"
+[[ $skipped -eq 0 ]] || line+=", $skipped skipped"
+echo "$line"
+[[ $failed -eq 0 && $passed -gt 0 ]]
