@@ -1,0 +1,68 @@
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Gateway.Integration.Tests;
+
+/// <summary>The native executable on a stock kernel with the real LIO, initiator and tools, in the lab. One guest at a time.</summary>
+[Trait("Category", "Lab")]
+public class LabTests(ITestOutputHelper output)
+{
+    /// <summary>Set to 1 where the lab must work: its absence is then a failure instead of a reason to skip.</summary>
+    private const string RequireVariable = "REQUIRE_LAB";
+
+    private static readonly string[] Tools = ["qemu-system-x86_64", "busybox", "cpio", "fio", "iscsiadm", "mkfs.ext4"];
+
+    [SkippableTheory]
+    [InlineData("local")]
+    [InlineData("s3")]
+    public async Task Demo_GatewayKilledWhileWriting_EveryCheckHolds(string store)
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("scripts", "demo.sh"), [], TimeSpan.FromMinutes(6), ("STORE", store));
+    }
+
+    [SkippableFact]
+    public async Task Fio_FiveKillsAtRandomMoments_NoErrorAndEveryBlockWhole()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Lab, ["-t", "500", "-e", "GATEWAY", "--", Scenario("fio-kills.sh"), "60", "5"], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway));
+    }
+
+    [SkippableFact]
+    public async Task PowerCut_WithAndWithoutTheJournal_WhatWasPromisedIsThere()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "powercut"), ["-s", "15"], TimeSpan.FromMinutes(10), ("GATEWAY", Repository.Gateway));
+    }
+
+    [SkippableFact]
+    public async Task BadInput_AtTheDevice_IsRefusedClearlyAndLosesNothing()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Lab, ["-t", "300", "-e", "GATEWAY", "--", Scenario("bad-input.sh")], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
+    }
+
+    private static string Lab => Repository.PathOf("tests", "lab", "lab");
+
+    private static string Scenario(string name) => Repository.PathOf("tests", "lab", "scenarios", name);
+
+    private static void RequireLab()
+    {
+        if (Environment.GetEnvironmentVariable(RequireVariable) == "1") return;
+        Skip.If(Repository.Gateway.Length == 0, "there is no native executable: make publish");
+        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':');
+        var missing = Tools.Where(t => !path.Append("/usr/sbin").Any(d => File.Exists(Path.Combine(d, t)))).ToArray();
+        Skip.If(missing.Length > 0, $"no {string.Join(", ", missing)} here: scripts/packages.sh lab");
+    }
+
+    private async Task AssertPassesAsync(string program, string[] arguments, TimeSpan limit, params (string Name, string Value)[] environment)
+    {
+        var result = await Command.RunAsync(program, arguments, limit, environment);
+        output.WriteLine(result.ToString());
+        Assert.True(result.ExitCode == 0, $"{Path.GetFileName(program)} {string.Join(' ', arguments)}: {result}");
+    }
+}
