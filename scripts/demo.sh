@@ -24,10 +24,11 @@ trap 'exit 143' TERM
 if [[ $store == s3 ]]; then
   echo "Starting a one-node Ceph with its S3 gateway (RGW) ..."
   ceph_dir=$(mktemp -d "${TMPDIR:-/tmp}/tcmu-gateway-ceph.XXXXXX")
-  tests/lab/ceph-mini start --dir "$ceph_dir" --store memstore --bucket demo > "$out/ceph.env"
+  tests/lab/ceph-mini start --dir "$ceph_dir" --store memstore > "$out/ceph.env"
   # shellcheck disable=SC2046
   export $(grep -E '^(S3_ENDPOINT|AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY)=' "$out/ceph.env")
   port=${S3_ENDPOINT##*:}
+  curl -sSf -o /dev/null -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -X PUT "$S3_ENDPOINT/demo"
 fi
 
 if [[ -n ${DEMO_HOST-} ]]; then

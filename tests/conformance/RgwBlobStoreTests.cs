@@ -10,6 +10,7 @@ using Xunit;
 namespace Gateway.Conformance.Tests;
 
 /// <summary>S3 against Ceph's RADOS Gateway: the common suite, and what can go wrong between us and an S3 store.</summary>
+[Trait("Category", "Server")]
 public sealed class RgwBlobStoreTests : BlobStoreConformance
 {
     private string? _bucket;

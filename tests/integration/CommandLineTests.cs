@@ -132,7 +132,7 @@ public sealed class CommandLineTests : IDisposable
         var result = await RunWithKeysAsync(rgw.AccessKeyId, "wrong-secret-3141592653", "volume", "create", "s3/d1", "--size", "64MiB", "-c", config);
 
         Assert.Equal(1, result.ExitCode);
-        Assert.Contains("redential", result.Error, StringComparison.Ordinal);
+        Assert.Contains("The secret access key is wrong", result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("wrong-secret", result.Error, StringComparison.Ordinal);
     }
 
