@@ -372,8 +372,8 @@ internal sealed class JournalAppender : IAsyncDisposable
 
     private void FailDisk(IOException failure)
     {
+        _sink.JournalFailed(failure); // First: who is told that a write failed must find the volume offline.
         Fail(BlockError.Offline);
-        _sink.JournalFailed(failure);
     }
 
     private static int RoundUp(int bytes) => (bytes + JournalBatchHeader.PageBytes - 1) / JournalBatchHeader.PageBytes * JournalBatchHeader.PageBytes;
