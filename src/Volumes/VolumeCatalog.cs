@@ -58,7 +58,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         var keys = new VolumeKeys(name);
         await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
         {
-            throw blob.Name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)
+            throw blob.Name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.TakeoverPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)
                 ? AlreadyExists(name)
                 : new VolumeException(VolumeErrorKind.Foreign, $"{store.Description} already holds '{blob.Name}', which no volume made. Nothing was changed. Choose another volume name, or move what is below '{keys.Prefix}' elsewhere.");
         }

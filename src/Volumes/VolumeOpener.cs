@@ -74,13 +74,18 @@ internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDi
 }
 
 /// <summary>
-/// Opens a volume for writing: reads the bucket's log, replays the journal, claims the next epoch, and makes sure that no segment of the
-/// writer before slipped in between. Everything that can fail for a reason a person must mend fails before the claim.
+/// Opens a volume for writing. 1. Read the bucket's log and replay the journal: what a person must mend shows here, before anything is
+/// changed. 2. Claim the next epoch: from now on nothing that an earlier writer sends counts. 3. Read the log again, since that writer may
+/// have got a segment in between. 4. Record where the log before us ends. 5. Look that nobody claimed after us. Then serve.
 /// </summary>
+/// <remarks>
+/// A segment counts only after a look, made after its put, that finds no newer epoch (<see cref="SegmentUploader"/>). So each segment that
+/// counted was there before the claim and is in the listing of step 3. An opener that dies before step 4 leaves a claim that fences and
+/// nothing else: the next one takes over from the same writer. Two openers at a time: whoever claimed first either finds the other's claim
+/// in step 5 and gives up, or had recorded its takeover before that claim, where the other's step 3 finds it.
+/// </remarks>
 public sealed class VolumeOpener
 {
-    private const int ClaimsMax = 8;
-
     private readonly IBlobStore _store;
     private readonly VolumeOptions _options;
     private readonly JournalOptions _journalOptions;
@@ -119,30 +124,27 @@ public sealed class VolumeOpener
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        for (var attempt = 0; attempt < ClaimsMax; attempt++)
+        var state = await LogState.LoadAsync(_store, name, cancellationToken);
+        var recovered = await RecoverAsync(state, cancellationToken);
+        try
         {
-            var state = await LogState.LoadAsync(_store, name, cancellationToken);
-            var recovered = await RecoverAsync(state, cancellationToken);
-            try
-            {
-                var epoch = await ClaimAsync(recovered, cancellationToken);
-                if (await OldLogGrewAsync(state, cancellationToken))
-                {
-                    recovered.Dispose();
-                    continue; // The writer before us put a segment between our listing and our claim: take over behind it.
-                }
-
-                VolumeLog.Opened(_logger, name, state.Volume.Id, epoch, state.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-                return new Volume(recovered, epoch, _store, _options, _time, _random, _logger);
-            }
-            catch
+            var claim = await ClaimAsync(recovered, cancellationToken);
+            var after = await LogState.LoadAsync(_store, name, cancellationToken);
+            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End)
             {
                 recovered.Dispose();
-                throw;
+                recovered = await RecoverAsync(after, cancellationToken);
             }
-        }
 
-        throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{name}' could not be taken over: another gateway keeps writing to it. Stop that gateway first; 'tcmu-gateway volume info' names it.");
+            await TakeOverAsync(recovered, claim, cancellationToken);
+            VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, after.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
+            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+        }
+        catch
+        {
+            recovered.Dispose();
+            throw;
+        }
     }
 
     private async Task<RecoveredVolume> RecoverAsync(LogState state, CancellationToken cancellationToken)
@@ -230,47 +232,70 @@ public sealed class VolumeOpener
         if (first == default) await journal.ResetAsync(recovered.BucketWrite);
     }
 
-    /// <summary>True if nobody but this journal's owner opened the volume since the journal was last used.</summary>
+    /// <summary>True if nobody served the volume since the journal was last used: claims that never took over do not matter.</summary>
     private static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
     {
-        if (state.NewestEpoch == superblock.Epoch) return true;
-        return state.NewestEpoch == superblock.ClaimEpoch && state.NewestRecord!.Nonce == superblock.ClaimNonce;
+        if ((state.NewestTakeover?.Epoch ?? 0) == superblock.Epoch) return true;
+        return state.NewestTakeover is { } takeover && takeover.Epoch == superblock.ClaimEpoch && takeover.Nonce == superblock.ClaimNonce;
     }
 
-    /// <summary>
-    /// Becomes the next writer. The journal learns of the intention first, so that after a crash between the two steps it is known whose
-    /// the new epoch is.
-    /// </summary>
-    private async Task<long> ClaimAsync(RecoveredVolume recovered, CancellationToken cancellationToken)
+    /// <summary>Claims the next epoch. The journal learns of the intention first, so that after a crash it is known whose the epoch is.</summary>
+    private async Task<EpochRecord> ClaimAsync(RecoveredVolume recovered, CancellationToken cancellationToken)
     {
         var (state, journal) = (recovered.State, recovered.Journal);
-        var epoch = state.NewestEpoch + 1;
-        var record = new EpochRecord
+        var claim = new EpochRecord
         {
-            Epoch = epoch,
+            Epoch = state.NewestEpoch + 1,
             Owner = _owner,
             Nonce = Guid.NewGuid(),
-            TakenOverEpoch = state.End.Epoch,
-            TakenOverSequence = state.End.Sequence,
             CreatedAt = _time.GetUtcNow(),
         };
-        await journal.WriteSuperblockAsync(journal.Superblock with { Epoch = state.NewestEpoch, ClaimEpoch = epoch, ClaimNonce = record.Nonce });
-        var key = state.Keys.Epoch(epoch);
+        await StampAsync(journal, journal.Superblock with { Epoch = state.NewestTakeover?.Epoch ?? 0, ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
+        var key = state.Keys.Epoch(claim.Epoch);
         try
         {
-            await _store.PutAsync(key, RecordCodec.Encode(record, state.Volume.Id), Precondition.Absent, cancellationToken);
+            await _store.PutAsync(key, RecordCodec.Encode(claim, state.Volume.Id), Precondition.Absent, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
-            if (existing.Nonce != record.Nonce)
-                throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {epoch}). Serve it from one gateway only.");
+            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
+            if (existing.Nonce != claim.Nonce)
+                throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 
-        await journal.WriteSuperblockAsync(journal.Superblock with { Epoch = epoch, ClaimEpoch = 0, ClaimNonce = default });
-        return epoch;
+        return claim;
     }
 
-    private async Task<bool> OldLogGrewAsync(LogState state, CancellationToken cancellationToken) =>
-        state.NewestEpoch > 0 && await _store.GetLengthAsync(state.Keys.Segment(new SegmentId(state.NewestEpoch, state.End.Sequence + 1)), cancellationToken) is not null;
+    /// <summary>Records where the log before us ends, and looks that nobody claimed after us.</summary>
+    private async Task TakeOverAsync(RecoveredVolume recovered, EpochRecord claim, CancellationToken cancellationToken)
+    {
+        var (state, journal) = (recovered.State, recovered.Journal);
+        var takeover = new TakeoverRecord { Epoch = claim.Epoch, Nonce = claim.Nonce, LastEpoch = state.End.Epoch, LastSequence = state.End.Sequence };
+        var key = state.Keys.Takeover(claim.Epoch);
+        try
+        {
+            await _store.PutAsync(key, RecordCodec.Encode(takeover, state.Volume.Id), Precondition.Absent, cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
+        {
+            var existing = RecordCodec.DecodeTakeover(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
+            if (existing != takeover) throw RecordEnvelope.Damaged(key.Value, "only its epoch's owner can have made it, but it is not what was put");
+        }
+
+        if (await _store.GetLengthAsync(state.Keys.Epoch(claim.Epoch + 1), cancellationToken) is not null)
+            throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by another gateway (epoch {claim.Epoch + 1}) while it was being opened here. Serve it from one gateway only.");
+        await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
+    }
+
+    private async Task StampAsync(JournalFile journal, JournalSuperblock superblock)
+    {
+        try
+        {
+            await journal.WriteSuperblockAsync(superblock);
+        }
+        catch (IOException e)
+        {
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journalOptions.Directory}'.", e);
+        }
+    }
 }

@@ -27,7 +27,7 @@ internal sealed record VolumeRecord
     public string? Parent { get; init; }
 }
 
-/// <summary>Content of <c>epochs/&lt;n&gt;</c>: who became writer n, and where the log before it ends for good.</summary>
+/// <summary>Content of <c>epochs/&lt;n&gt;</c>: who claims to be writer n. It fences every writer before; it serves once its takeover is recorded.</summary>
 internal sealed record EpochRecord
 {
     public required long Epoch { get; init; }
@@ -38,21 +38,34 @@ internal sealed record EpochRecord
     /// <summary>Tells our own put, whose answer was lost, from somebody else's.</summary>
     public required Guid Nonce { get; init; }
 
-    /// <summary>Epoch of the last segment that was taken over; 0 when the log was empty.</summary>
-    public required long TakenOverEpoch { get; init; }
-
-    /// <summary>Sequence of the last segment that was taken over; 0 when the log was empty.</summary>
-    public required long TakenOverSequence { get; init; }
-
     /// <summary>Lease length in seconds; 0: the owner holds no clock-bound authority.</summary>
     public double LeaseSeconds { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }
 }
 
+/// <summary>
+/// Content of <c>takeovers/&lt;n&gt;</c>: where the log before writer n ends for good. Made after the claim, from a listing made after the
+/// claim: every segment that an earlier writer counted is in it.
+/// </summary>
+internal sealed record TakeoverRecord
+{
+    public required long Epoch { get; init; }
+
+    /// <summary>The nonce of the epoch's claim.</summary>
+    public required Guid Nonce { get; init; }
+
+    /// <summary>Epoch of the last segment that was taken over; 0 when the log was empty.</summary>
+    public required long LastEpoch { get; init; }
+
+    /// <summary>Sequence of the last segment that was taken over; 0 when the log was empty.</summary>
+    public required long LastSequence { get; init; }
+}
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(VolumeRecord))]
 [JsonSerializable(typeof(EpochRecord))]
+[JsonSerializable(typeof(TakeoverRecord))]
 internal sealed partial class RecordJson : JsonSerializerContext;
 
 /// <summary>Encodes and decodes whole record blobs.</summary>
@@ -64,6 +77,9 @@ internal static class RecordCodec
     public static byte[] Encode(EpochRecord record, Guid volumeId) =>
         RecordEnvelope.Encode(RecordType.Epoch, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.EpochRecord));
 
+    public static byte[] Encode(TakeoverRecord record, Guid volumeId) =>
+        RecordEnvelope.Encode(RecordType.Takeover, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.TakeoverRecord));
+
     /// <exception cref="VolumeException">Foreign, damaged or newer.</exception>
     public static VolumeRecord DecodeVolume(ReadOnlySpan<byte> blob, string name)
     {
@@ -71,6 +87,8 @@ internal static class RecordCodec
         if (record.Id != id) throw RecordEnvelope.Damaged(name, "its two volume identifiers differ");
         if (record.BlockSizeBytes is not (512 or 4096) || record.SizeBytes <= 0 || record.SizeBytes % record.BlockSizeBytes != 0)
             throw RecordEnvelope.Damaged(name, "its size or block size cannot be");
+        if (record.Parent is not null)
+            throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' is a clone, which this tcmu-gateway does not know. Use a newer tcmu-gateway.");
         if (record.Features.Length > 0)
             throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' uses features that this tcmu-gateway does not know: {string.Join(", ", record.Features)}. Use a newer tcmu-gateway.");
         return record;
@@ -82,8 +100,17 @@ internal static class RecordCodec
         var record = Parse(RecordEnvelope.Decode(blob, RecordType.Epoch, name, out var id), RecordJson.Default.EpochRecord, name);
         if (id != volumeId) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{name}' belongs to another volume ({id}). Move it out of this volume's prefix.");
         if (record.Epoch != epoch) throw RecordEnvelope.Damaged(name, "it holds another epoch than its name says");
-        if (record.TakenOverEpoch >= epoch || record.TakenOverEpoch < 0 || record.TakenOverSequence < 0) throw RecordEnvelope.Damaged(name, "it takes over from an impossible position");
         return record;
+    }
+
+    /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>
+    public static TakeoverRecord DecodeTakeover(ReadOnlySpan<byte> blob, string name, Guid volumeId, long epoch)
+    {
+        var record = Parse(RecordEnvelope.Decode(blob, RecordType.Takeover, name, out var id), RecordJson.Default.TakeoverRecord, name);
+        if (id != volumeId) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{name}' belongs to another volume ({id}). Move it out of this volume's prefix.");
+        if (record.Epoch != epoch) throw RecordEnvelope.Damaged(name, "it holds another epoch than its name says");
+        var possible = record.LastEpoch < epoch && record.LastEpoch >= 0 && record.LastSequence >= 0 && (record.LastEpoch == 0) == (record.LastSequence == 0);
+        return possible ? record : throw RecordEnvelope.Damaged(name, "it takes over from an impossible position");
     }
 
     private static T Parse<T>(ReadOnlySpan<byte> json, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, string name)

@@ -17,11 +17,15 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public string EpochPrefix => Prefix + "epochs/";
 
+    public string TakeoverPrefix => Prefix + "takeovers/";
+
     public string LogPrefix => Prefix + "log/";
 
     public BlobKey Record(long number) => new(RecordPrefix + Number(number, EpochDigits));
 
     public BlobKey Epoch(long epoch) => new(EpochPrefix + Number(epoch, EpochDigits));
+
+    public BlobKey Takeover(long epoch) => new(TakeoverPrefix + Number(epoch, EpochDigits));
 
     public BlobKey Segment(SegmentId id) => new($"{LogPrefix}{Number(id.Epoch, EpochDigits)}-{Number(id.Sequence, SequenceDigits)}");
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;
@@ -130,6 +129,7 @@ internal sealed class JournalFile : IDisposable
             {
                 if (header.LengthBytes > content.Length) Array.Resize(ref content, header.LengthBytes);
                 await ReadAsync(content.AsMemory(JournalBatchHeader.PageBytes, header.LengthBytes - JournalBatchHeader.PageBytes), Head + JournalBatchHeader.PageBytes);
+                RefuseUnknownRecords(content, header);
                 whole = TryCheckRecords(content.AsSpan(0, header.LengthBytes), header, out var dataBytes);
                 if (whole) yield return (new JournalBatch(header, dataBytes), content.AsMemory(0, header.LengthBytes));
             }
@@ -205,6 +205,16 @@ internal sealed class JournalFile : IDisposable
         return true;
     }
 
+    /// <summary>A batch whose checksum holds but whose records mean nothing to us is no torn end: a newer version wrote it.</summary>
+    private void RefuseUnknownRecords(ReadOnlySpan<byte> page, in JournalBatchHeader header)
+    {
+        for (var i = 0; i < header.RecordCount; i++)
+        {
+            if (JournalBatchHeader.RecordAt(page, i).Kind is not (JournalRecordKind.Data or JournalRecordKind.Zero))
+                throw new VolumeException(VolumeErrorKind.Unsupported, $"Journal '{Path}' holds records that this tcmu-gateway does not know. Use the newer version that wrote it; they may not be in the bucket yet.");
+        }
+    }
+
     private long Offset(long position) => RingOffsetBytes + (position % CapacityBytes);
 
     /// <summary>
@@ -233,7 +243,12 @@ internal sealed class JournalFile : IDisposable
         }
     }
 
-    private static uint BatchSeed(Guid journalId) => Crc32C.Compute(MemoryMarshal.AsBytes(new ReadOnlySpan<Guid>(ref journalId)));
+    private static uint BatchSeed(Guid journalId)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        journalId.TryWriteBytes(bytes, bigEndian: true, out _);
+        return Crc32C.Compute(bytes);
+    }
 
     private static VolumeException NotAJournal(string path) => new(
         VolumeErrorKind.Foreign,

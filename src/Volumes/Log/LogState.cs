@@ -13,8 +13,9 @@ internal readonly record struct ListedSegment(SegmentId Id, long LengthBytes);
 
 /// <summary>What the bucket says of a volume: its record, its epochs, and the valid log as far as it is consecutive.</summary>
 /// <remarks>
-/// The newest epoch's record names the last segment it took over. Walking back from there, each epoch's record says where its own part of
-/// the log begins; epochs that wrote nothing are not on that path. Segments off the path are leftovers of writers that were fenced.
+/// The newest takeover names the last segment that its epoch took over. Walking back from there, each epoch's takeover says where its own
+/// part of the log begins; epochs that wrote nothing are not on that path, and claims without a takeover never served. Segments off the
+/// path are leftovers of writers that were fenced.
 /// </remarks>
 internal sealed record LogState
 {
@@ -28,6 +29,9 @@ internal sealed record LogState
     public required long NewestEpoch { get; init; }
 
     public required EpochRecord? NewestRecord { get; init; }
+
+    /// <summary>The newest epoch that served; null if there is none. Its segments are the end of the log.</summary>
+    public required TakeoverRecord? NewestTakeover { get; init; }
 
     /// <summary>The valid log in order of sequence, from 1 on without a gap.</summary>
     public required ListedSegment[] Segments { get; init; }
@@ -48,8 +52,8 @@ internal sealed record LogState
     {
         var keys = new VolumeKeys(volumeName);
         long newestRecord = 0, bucketBytes = 0;
-        var epochs = new SortedDictionary<long, EpochRecord>();
-        var epochNumbers = new List<long>();
+        long newestEpoch = 0;
+        var takeoverNumbers = new List<long>();
         var listed = new Dictionary<SegmentId, long>();
         var foreign = new List<string>();
         await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
@@ -57,12 +61,13 @@ internal sealed record LogState
             bucketBytes += blob.LengthBytes;
             var name = blob.Name;
             if (name.StartsWith(keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(name.AsSpan(keys.LogPrefix.Length), out var id)) listed.Add(id, blob.LengthBytes);
-            else if (name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.EpochPrefix.Length), out var epoch)) epochNumbers.Add(epoch);
+            else if (name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.EpochPrefix.Length), out var epoch)) newestEpoch = Math.Max(newestEpoch, epoch);
+            else if (name.StartsWith(keys.TakeoverPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.TakeoverPrefix.Length), out var takeover)) takeoverNumbers.Add(takeover);
             else if (name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.RecordPrefix.Length), out var record)) newestRecord = Math.Max(newestRecord, record);
             else foreign.Add(name);
         }
 
-        if (newestRecord == 0 && epochNumbers.Count == 0 && listed.Count == 0 && foreign.Count == 0)
+        if (newestRecord == 0 && newestEpoch == 0 && listed.Count == 0 && foreign.Count == 0)
             throw new VolumeException(VolumeErrorKind.NotFound, $"There is no volume '{volumeName}' in {store.Description}. 'tcmu-gateway volume list' shows what is there; 'tcmu-gateway volume create' makes one.");
         if (foreign.Count > 0)
             throw new VolumeException(VolumeErrorKind.Foreign, $"{store.Description} holds {(foreign.Count == 1 ? "an object" : $"{foreign.Count} objects")} below '{keys.Prefix}' that tcmu-gateway did not make: {string.Join(", ", foreign.Take(3).Select(n => $"'{n}'"))}{(foreign.Count > 3 ? ", ..." : "")}. Nothing was changed. Move them elsewhere, then try again.");
@@ -71,24 +76,35 @@ internal sealed record LogState
 
         var recordName = keys.Record(newestRecord);
         var volume = RecordCodec.DecodeVolume(await ReadRecordAsync(store, recordName, cancellationToken), recordName.Value);
-        foreach (var chunk in epochNumbers.Chunk(RequestsAtOnce))
+        EpochRecord? newest = null;
+        if (newestEpoch > 0)
+        {
+            var name = keys.Epoch(newestEpoch);
+            newest = RecordCodec.DecodeEpoch(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, newestEpoch);
+        }
+
+        var takeovers = new SortedDictionary<long, TakeoverRecord>();
+        foreach (var chunk in takeoverNumbers.Chunk(RequestsAtOnce))
         {
             var records = await Task.WhenAll(chunk.Select(async number =>
             {
-                var name = keys.Epoch(number);
-                return RecordCodec.DecodeEpoch(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, number);
+                var name = keys.Takeover(number);
+                return RecordCodec.DecodeTakeover(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, number);
             }));
-            foreach (var record in records) epochs.Add(record.Epoch, record);
+            foreach (var record in records) takeovers.Add(record.Epoch, record);
         }
 
-        var newest = epochs.Count == 0 ? null : epochs.Values.Last();
+        if (takeovers.Count == 0 && listed.Count > 0)
+            throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{volumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
+        var newestTakeover = takeovers.Count == 0 ? null : takeovers.Values.Last();
         return new LogState
         {
             Volume = volume,
             Keys = keys,
-            NewestEpoch = newest?.Epoch ?? 0,
+            NewestEpoch = newestEpoch,
             NewestRecord = newest,
-            Segments = ValidLog(keys, epochs, newest, listed),
+            NewestTakeover = newestTakeover,
+            Segments = ValidLog(keys, takeovers, newestTakeover, listed),
             ListedCount = listed.Count,
             BucketBytes = bucketBytes,
         };
@@ -137,17 +153,17 @@ internal sealed record LogState
         }
     }
 
-    private static ListedSegment[] ValidLog(VolumeKeys keys, SortedDictionary<long, EpochRecord> epochs, EpochRecord? newest, Dictionary<SegmentId, long> listed)
+    private static ListedSegment[] ValidLog(VolumeKeys keys, SortedDictionary<long, TakeoverRecord> takeovers, TakeoverRecord? newest, Dictionary<SegmentId, long> listed)
     {
         if (newest is null) return [];
         var ranges = new Stack<EpochRange>();
-        var (epoch, last) = (newest.TakenOverEpoch, newest.TakenOverSequence);
+        var (epoch, last) = (newest.LastEpoch, newest.LastSequence);
         while (epoch > 0)
         {
-            if (!epochs.TryGetValue(epoch, out var record))
-                throw new VolumeException(VolumeErrorKind.Damaged, $"Object '{keys.Epoch(epoch)}' is missing: without it nobody can tell which segments are valid. Restore it from a backup or an older object version.");
-            ranges.Push(new EpochRange(epoch, record.TakenOverSequence + 1, last));
-            (epoch, last) = (record.TakenOverEpoch, record.TakenOverSequence);
+            if (!takeovers.TryGetValue(epoch, out var record))
+                throw new VolumeException(VolumeErrorKind.Damaged, $"Object '{keys.Takeover(epoch)}' is missing: without it nobody can tell which segments are valid. Restore it from a backup or an older object version.");
+            ranges.Push(new EpochRange(epoch, record.LastSequence + 1, last));
+            (epoch, last) = (record.LastEpoch, record.LastSequence);
         }
 
         var log = new List<ListedSegment>();
@@ -163,7 +179,7 @@ internal sealed record LogState
         }
 
         // The newest writer's own part has no end yet: it reaches as far as its segments follow each other.
-        for (var id = new SegmentId(newest.Epoch, newest.TakenOverSequence + 1); listed.TryGetValue(id, out var length); id = id with { Sequence = id.Sequence + 1 })
+        for (var id = new SegmentId(newest.Epoch, newest.LastSequence + 1); listed.TryGetValue(id, out var length); id = id with { Sequence = id.Sequence + 1 })
             log.Add(new ListedSegment(id, length));
         return [.. log];
     }

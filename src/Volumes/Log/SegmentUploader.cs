@@ -29,6 +29,9 @@ internal interface IUploadTarget
 /// </remarks>
 internal sealed class SegmentUploader : IAsyncDisposable
 {
+    /// <summary>Most writes in a segment, whatever their size: its index must stay far below what a reader accepts.</summary>
+    private const int SegmentRecordsMax = 1 << 16;
+
     private static readonly TimeSpan RetryDelayMin = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RetryDelayMax = TimeSpan.FromSeconds(10);
 
@@ -207,9 +210,11 @@ internal sealed class SegmentUploader : IAsyncDisposable
             }
 
             var batches = new List<JournalBatch>();
-            for (long bytes = 0; bytes < _options.SegmentBytes && _pending.TryDequeue(out var next);)
+            var records = 0;
+            for (long bytes = 0; bytes < _options.SegmentBytes && records < SegmentRecordsMax && _pending.TryDequeue(out var next);)
             {
                 batches.Add(next.Batch);
+                records += next.Batch.Header.RecordCount;
                 bytes += next.Batch.DataBytes;
                 _pendingBytes -= next.Batch.DataBytes;
             }

@@ -61,7 +61,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
         }
     }
 
-    public VolumeOpener NewOpener(SimulatedJournalDirectory journals) => new(Store, Options, JournalOptions, journals, "other", TimeProvider.System, Random, NullLogger.Instance);
+    public VolumeOpener NewOpener(SimulatedJournalDirectory journals, IBlobStore? store = null) => new(store ?? Store, Options, JournalOptions, journals, "other", TimeProvider.System, Random, NullLogger.Instance);
 
     /// <summary>The process dies; its unsent requests with it. The old volume object lives on as a ghost that reaches nothing.</summary>
     public void Kill() => Die(disk => disk.AfterKill());
