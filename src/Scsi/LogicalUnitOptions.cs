@@ -36,8 +36,8 @@ public sealed record LogicalUnitOptions
     /// <summary>Most block descriptors in one UNMAP, 1 to 4,095. Default 256.</summary>
     public int MaximumUnmapDescriptors { get; set; } = 256;
 
-    /// <summary>Longest WRITE SAME in bytes, 1 MiB or more; one of a non-zero pattern really writes them. Default 64 MiB.</summary>
-    public int MaximumWriteSameLengthBytes { get; set; } = 64 << 20;
+    /// <summary>Longest WRITE SAME in bytes, 1 MiB or more; one of a non-zero pattern really writes them. Default 8 MiB, which one READ can check.</summary>
+    public int MaximumWriteSameLengthBytes { get; set; } = 8 << 20;
 
     /// <summary>All faults of the options together; empty when there are none.</summary>
     public IReadOnlyList<string> Validate()

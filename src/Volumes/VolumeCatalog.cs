@@ -63,6 +63,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
                 : new VolumeException(VolumeErrorKind.Foreign, $"{store.Description} already holds '{blob.Name}', which no volume made. Nothing was changed. Choose another volume name, or move what is below '{keys.Prefix}' elsewhere.");
         }
 
+        await CheckStoreAsync(cancellationToken);
         var record = new VolumeRecord
         {
             Name = name,
@@ -137,6 +138,15 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     {
         if (!IsValidName(name))
             throw new VolumeException(VolumeErrorKind.InvalidArgument, $"'{name}' cannot be a volume's name. Use 1 to {VolumeKeys.NameLengthMax} lower-case letters, digits, '.', '_' or '-', starting with a letter or digit.");
+    }
+
+    /// <summary>A store that ignores a condition it does not know looks healthy until two gateways meet: no volume is made in one.</summary>
+    private async Task CheckStoreAsync(CancellationToken cancellationToken)
+    {
+        var result = await StoreSelfTest.RunAsync(store, new Random(Guid.NewGuid().GetHashCode()), cancellationToken);
+        if (result.Passed) return;
+        if (result.ErrorKind is { } kind) throw new BlobStoreException(kind, $"{store.Description} could not be tested. {result}");
+        throw new VolumeException(VolumeErrorKind.Unsupported, $"{store.Description} does not do what volumes rest on, so no volume was made in it. {result} Use another store, or a newer version of this one.");
     }
 
     private static void CheckSpec(VolumeSpec spec)

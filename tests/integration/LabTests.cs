@@ -10,7 +10,7 @@ public class LabTests(ITestOutputHelper output)
     /// <summary>Set to 1 where the lab must work: its absence is then a failure instead of a reason to skip.</summary>
     private const string RequireVariable = "REQUIRE_LAB";
 
-    private static readonly string[] Tools = ["qemu-system-x86_64", "busybox", "cpio", "fio", "iscsiadm", "mkfs.ext4"];
+    private static readonly string[] Tools = ["qemu-system-x86_64", "busybox", "cpio", "fio", "iscsiadm", "iscsi-test-cu", "mkfs.ext4"];
 
     [SkippableTheory]
     [InlineData("local")]
@@ -44,6 +44,14 @@ public class LabTests(ITestOutputHelper output)
         RequireLab();
 
         await AssertPassesAsync(Lab, ["-t", "300", "-e", "GATEWAY", "--", Scenario("bad-input.sh")], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
+    }
+
+    [SkippableFact]
+    public async Task Conformance_LibiscsiSuite_FailsOnlyWhereTcmuMust()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Lab, ["-t", "500", "-e", "GATEWAY", "--", Scenario("conformance.sh")], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway));
     }
 
     private static string Lab => Repository.PathOf("tests", "lab", "lab");

@@ -14,6 +14,9 @@ public sealed class MemoryBlobStore : IBlobStore
     /// <summary>The blobs themselves, for tests that damage them.</summary>
     public IDictionary<string, byte[]> Blobs => _blobs;
 
+    /// <summary>Takes no notice of <see cref="Precondition.Absent"/>, as old servers do.</summary>
+    public bool IgnoresPreconditions { get; init; }
+
     public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -26,7 +29,7 @@ public sealed class MemoryBlobStore : IBlobStore
     public ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (precondition == Precondition.None) _blobs[key.Value] = content.ToArray();
+        if (precondition == Precondition.None || IgnoresPreconditions) _blobs[key.Value] = content.ToArray();
         else if (!_blobs.TryAdd(key.Value, content.ToArray())) throw new BlobStoreException(BlobErrorKind.PreconditionFailed, $"Blob '{key}' exists.");
         return ValueTask.CompletedTask;
     }

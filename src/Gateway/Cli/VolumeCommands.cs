@@ -49,26 +49,40 @@ internal static class VolumeCommands
         command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
         {
             var infos = new List<(string Store, VolumeInfo Info)>();
+            var faults = new List<string>();
             foreach (var name in result.GetValue(store) is { } one ? [one] : stores.Names)
             {
                 var catalog = new VolumeCatalog(stores.Get(name), TimeProvider.System);
-                foreach (var volume in await catalog.ListAsync(cancellation)) infos.Add((name, await catalog.DescribeAsync(volume, cancellation)));
+                foreach (var volume in await catalog.ListAsync(cancellation))
+                {
+                    try
+                    {
+                        infos.Add((name, await catalog.DescribeAsync(volume, cancellation)));
+                    }
+                    catch (VolumeException e)
+                    {
+                        faults.Add($"{name}/{volume}: {e.Message}"); // One damaged volume must not hide the others.
+                    }
+                }
             }
 
             if (result.GetValue(output) == JsonOutput)
             {
                 await writer.WriteLineAsync(JsonSerializer.Serialize(infos.ConvertAll(i => i.Info), OutputJson.Default.ListVolumeInfo));
-                return;
+            }
+            else
+            {
+                await WriteTableAsync(
+                    writer,
+                    ["VOLUME", "SIZE", "BLOCK", "SEGMENTS", "IN BUCKET", "EPOCH", "LAST OPENED BY"],
+                    infos.ConvertAll<string[]>(i =>
+                    [
+                        $"{i.Store}/{i.Info.Name}", ByteSize.Format(i.Info.SizeBytes), Text(i.Info.BlockSizeBytes), Text(i.Info.Segments),
+                        ByteSize.Format(i.Info.BucketBytes), Text(i.Info.Epoch), i.Info.Owner ?? "-",
+                    ]));
             }
 
-            await WriteTableAsync(
-                writer,
-                ["VOLUME", "SIZE", "BLOCK", "SEGMENTS", "IN BUCKET", "EPOCH", "LAST OPENED BY"],
-                infos.ConvertAll<string[]>(i =>
-                [
-                    $"{i.Store}/{i.Info.Name}", ByteSize.Format(i.Info.SizeBytes), Text(i.Info.BlockSizeBytes), Text(i.Info.Segments),
-                    ByteSize.Format(i.Info.BucketBytes), Text(i.Info.Epoch), i.Info.Owner ?? "-",
-                ]));
+            if (faults.Count > 0) throw new VolumeException(VolumeErrorKind.Damaged, string.Join("\ntcmu-gateway: ", faults));
         }));
         return command;
     }

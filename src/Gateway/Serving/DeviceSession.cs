@@ -4,11 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Gateway.Serving;
 
 /// <summary>One TCMU device being served: its ring and its target, from attach to detach. Reopens the ring when it breaks.</summary>
-internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuDeviceOpener opener, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuDeviceOpener opener, TimeSpan stopTimeout, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
-    /// <summary>How long a stop waits for commands in flight: they all end by their own deadlines before.</summary>
-    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(25);
-
     private readonly CancellationTokenSource _stop = new();
     private Task _supervision = Task.CompletedTask;
 
@@ -39,13 +36,26 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
         return ring;
     }
 
+    private async Task StopAsync(RingDevice ring)
+    {
+        using var limit = new CancellationTokenSource(stopTimeout, time);
+        try
+        {
+            await ring.StopAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            await ring.Ended; // The ring cancels what is left, and closes when the last of it is done.
+        }
+    }
+
     private async Task SuperviseAsync(RingDevice ring)
     {
         while (true)
         {
             var stopped = Task.Delay(Timeout.InfiniteTimeSpan, time, _stop.Token);
             var ended = await Task.WhenAny(stopped, ring.RingBroken);
-            using (var limit = new CancellationTokenSource(StopTimeout, time)) await ring.StopAsync(limit.Token);
+            await StopAsync(ring);
             if (ended == stopped) return;
             try
             {

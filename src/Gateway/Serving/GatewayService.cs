@@ -33,6 +33,8 @@ internal sealed class GatewayService(
     private readonly ILogger _logger = loggers.CreateLogger("Gateway.Serving");
     private readonly ILogger _ringLogger = loggers.CreateLogger("Gateway.Tcmu");
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
+    // Commands in flight all end by their own deadline: a stop waits a little longer than that.
+    private readonly TimeSpan _stopTimeout = configuration.ToVolumeOptions().CommandTimeout + TimeSpan.FromSeconds(5);
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
 
@@ -88,7 +90,15 @@ internal sealed class GatewayService(
         switch (change)
         {
             case DeviceAdded added:
-                added.Reply(await AddAsync(added, stoppingToken));
+                try
+                {
+                    added.Reply(await AddAsync(added, stoppingToken));
+                }
+                catch (OperationCanceledException)
+                {
+                    added.Reply(StatusBusy); // We are stopping; whoever enables the device must not wait for ever.
+                }
+
                 break;
             case DeviceRemoved removed:
                 if (_sessions.TryRemove(removed.Minor, out var session)) await session.DisposeAsync();
@@ -111,27 +121,41 @@ internal sealed class GatewayService(
             if (_sessions.TryRemove(gone, out var session)) await session.DisposeAsync();
         await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
         {
-            var target = NewTarget(device.Name);
-            if (await TryStartAsync(device, target, stoppingToken)) target.OpenInBackground();
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, _stopTimeout, time, _ringLogger);
+            if (!_sessions.TryAdd(device.Minor, session)) return; // Its event was faster.
+            session.Target.OpenInBackground();
+            try
+            {
+                await StartAsync(session, stoppingToken);
+            }
+            catch (Exception e) when (e is IOException or RingBrokenException)
+            {
+                await RefuseAsync(session, e);
+            }
         }));
     }
 
     /// <summary>Serves a new device; whoever enables it is told whether its volume could be opened.</summary>
     private async Task<int> AddAsync(DeviceAdded added, CancellationToken stoppingToken)
     {
-        if (_sessions.ContainsKey(added.Minor)) return 0; // The scan was faster.
-        var target = NewTarget(added.Name);
+        var device = _discovery.Find(added.Minor);
+        if (device is null)
+        {
+            ServingLog.Refused(_logger, added.Name, $"uio{added.Minor} is not in sysfs.", null);
+            return StatusIoError;
+        }
+
+        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, _stopTimeout, time, _ringLogger);
+        if (!_sessions.TryAdd(added.Minor, session)) return 0; // The scan was faster.
         try
         {
-            var device = _discovery.Find(added.Minor) ?? throw new IOException($"uio{added.Minor} is not in sysfs.");
-            await target.OpenAsync(stoppingToken);
-            if (await TryStartAsync(device, target, stoppingToken)) return 0;
-            return StatusBusy;
+            await session.Target.OpenAsync(stoppingToken);
+            await StartAsync(session, stoppingToken);
+            return 0;
         }
-        catch (Exception e) when (e is VolumeException or BlobStoreException or ConfigurationException or IOException)
+        catch (Exception e) when (e is VolumeException or BlobStoreException or ConfigurationException or IOException or RingBrokenException)
         {
-            ServingLog.Refused(_logger, added.Name, e.Message, null);
-            await target.DisposeAsync();
+            await RefuseAsync(session, e);
             return e switch
             {
                 VolumeException { Kind: VolumeErrorKind.NotFound } or ConfigurationException => StatusNotFound,
@@ -140,25 +164,24 @@ internal sealed class GatewayService(
                 _ => StatusIoError,
             };
         }
+        catch (OperationCanceledException)
+        {
+            await RefuseAsync(session, null);
+            throw;
+        }
     }
 
-    private async Task<bool> TryStartAsync(UioDevice device, VolumeTarget target, CancellationToken stoppingToken)
+    private async Task StartAsync(DeviceSession session, CancellationToken stoppingToken)
     {
-        var session = new DeviceSession(device, target, _opener, time, _ringLogger);
-        if (!_sessions.TryAdd(device.Minor, session)) return false;
-        try
-        {
-            await session.StartAsync(stoppingToken);
-            ServingLog.Attached(_logger, device.Name, device.Name.Path);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or RingBrokenException)
-        {
-            ServingLog.Refused(_logger, device.Name, e.Message, null);
-            _sessions.TryRemove(device.Minor, out _);
-            await session.DisposeAsync();
-            return false;
-        }
+        await session.StartAsync(stoppingToken);
+        ServingLog.Attached(_logger, session.Device.Name, session.Device.Name.Path);
+    }
+
+    private async Task RefuseAsync(DeviceSession session, Exception? reason)
+    {
+        if (reason is not null) ServingLog.Refused(_logger, session.Device.Name, reason.Message, null);
+        _sessions.TryRemove(session.Device.Minor, out _);
+        await session.DisposeAsync();
     }
 
     private async Task<int> ReconfigureAsync(DeviceReconfigured change)

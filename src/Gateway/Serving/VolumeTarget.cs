@@ -19,6 +19,9 @@ internal sealed class VolumeTarget(
     TimeProvider time,
     ILogger logger) : IScsiTarget, IAsyncDisposable
 {
+    /// <summary>What every unit must take, whatever hw_max_sectors says.</summary>
+    private const int TransferLengthMinBytes = 64 << 10;
+
     private static readonly TimeSpan RetryDelayMin = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan RetryDelayMax = TimeSpan.FromSeconds(10);
 
@@ -27,6 +30,7 @@ internal sealed class VolumeTarget(
     private readonly TaskCompletionSource<Volume> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile LogicalUnit? _unit;
     private volatile bool _needsPerson;
+    private bool _writeCacheEnabled = true;
     private Task _opening = Task.CompletedTask;
 
     /// <summary>Opens the volume once, for somebody who waits for the outcome.</summary>
@@ -43,10 +47,14 @@ internal sealed class VolumeTarget(
     /// <summary>Switches the write cache, as a write of emulate_write_cache asks for.</summary>
     public async Task SetWriteCacheAsync(bool enabled)
     {
-        if (!_opened.Task.IsCompletedSuccessfully) return;
-        var unit = GetUnit(await _opened.Task);
-        unit.WriteCacheEnabled = enabled;
-        if (!enabled) await (await _opened.Task).FlushAsync(CancellationToken.None);
+        lock (_gate)
+        {
+            // Before the first command the unit must not be made yet: its serial number may still change.
+            _writeCacheEnabled = enabled;
+            if (_unit is { } unit) unit.WriteCacheEnabled = enabled;
+        }
+
+        if (!enabled && _opened.Task.IsCompletedSuccessfully) await (await _opened.Task).FlushAsync(CancellationToken.None);
     }
 
     public async ValueTask DisposeAsync()
@@ -79,7 +87,12 @@ internal sealed class VolumeTarget(
     {
         lock (_gate)
         {
-            return _unit ??= new LogicalUnit(volume, new LogicalUnitOptions { UnitSerial = backstore.ReadAttributes().UnitSerial });
+            if (_unit is { } unit) return unit;
+            var attributes = backstore.ReadAttributes();
+            var unitOptions = new LogicalUnitOptions { UnitSerial = attributes.UnitSerial, WriteCacheEnabled = _writeCacheEnabled };
+            if (attributes.TransferMaxBlocks * volume.Geometry.BlockLengthBytes is { } bytes && bytes < unitOptions.MaximumTransferLengthBytes)
+                unitOptions.MaximumTransferLengthBytes = (int)Math.Max(bytes, TransferLengthMinBytes);
+            return _unit = new LogicalUnit(volume, unitOptions);
         }
     }
 
