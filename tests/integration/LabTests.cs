@@ -47,6 +47,14 @@ public class LabTests(ITestOutputHelper output)
     }
 
     [SkippableFact]
+    public async Task Readme_FirstVolumeByHand_WorksAsItStandsThere()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Lab, ["-t", "300", "-e", "GATEWAY", "--", Scenario("readme.sh")], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
+    }
+
+    [SkippableFact]
     public async Task Conformance_LibiscsiSuite_FailsOnlyWhereTcmuMust()
     {
         RequireLab();
