@@ -3,7 +3,7 @@
 #   fast   only what needs no kernel and no server
 # Environment: TEST_FILTER  a filter for dotnet test, such as FullyQualifiedName~Journal
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 results=artifacts/test-results
 rm -rf "$results"
 mkdir -p "$results"

@@ -5,6 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/lab/scenarios/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
+disk='' # Set by the README's commands.
 readme=$scenarios/../../../README.md
 # block N: the commands of the N-th fenced block of that section.
 block() {
