@@ -80,16 +80,27 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
+        if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
         return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
     }
 
-    public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken) =>
-        cancellationToken.IsCancellationRequested ? new(BlockError.Aborted) : _appender.WriteAsync(range, null, forceUnitAccess);
+    public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
+        return range.Blocks == 0 ? new(_state) : _appender.WriteAsync(range, null, forceUnitAccess);
+    }
 
     public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => _appender.FlushAsync();
 
     /// <summary>Completes when everything written before the call is in the bucket, however long the store takes.</summary>
-    public Task DrainAsync(CancellationToken cancellationToken) => _uploader.DrainAsync().WaitAsync(cancellationToken);
+    /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
+    public async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        if (await _uploader.DrainAsync().WaitAsync(cancellationToken)) return;
+        throw new VolumeException(
+            _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
+            $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
+    }
 
     /// <summary>Flushes the journal, tries to bring it to the bucket within <see cref="VolumeOptions.CloseTimeout"/>, and closes.</summary>
     public async ValueTask DisposeAsync()
@@ -126,7 +137,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _uploader.Hurry();
     }
 
-    void IJournalSink.JournalFailed(IOException failure) => GoOffline("its local journal failed.", failure);
+    void IJournalSink.JournalFailed(Exception failure) => GoOffline("its local journal failed.", failure);
 
     void IUploadTarget.LocalFailure(string reason, Exception? exception) => GoOffline(reason, exception);
 
@@ -211,6 +222,10 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
                 else fetches.Add((place, offset, _reader.ReadFrameAsync(place.Segment, place.Lba)));
                 if (!result.IsSuccess) break;
             }
+        }
+        catch (ObjectDisposedException)
+        {
+            result = BlockError.Offline; // Closed meanwhile.
         }
         catch (IOException e)
         {

@@ -12,6 +12,7 @@ namespace Gateway.Volumes;
 internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDisposable
 {
     private readonly int _blockLengthBytes = state.Volume.BlockSizeBytes;
+    private readonly List<(long Epoch, long LastWrite)> _lastWrites = [];
 
     public LogState State { get; } = state;
 
@@ -32,9 +33,22 @@ internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDi
 
     public long NextWrite { get; private set; } = 1;
 
+    /// <summary>The last write in the bucket's segments of epochs up to <paramref name="epoch"/>.</summary>
+    public long LastWriteUpTo(long epoch)
+    {
+        var index = _lastWrites.FindLastIndex(l => l.Epoch <= epoch);
+        return index < 0 ? 0 : _lastWrites[index].LastWrite;
+    }
+
+    /// <summary>True if a batch of a journal that last served epoch <paramref name="served"/> is in the bucket: its own epoch or a later one sent it.</summary>
+    public bool Holds(in JournalBatchHeader batch, long served) =>
+        batch.LastWrite <= LastWriteUpTo(served) && batch.FirstWrite > LastWriteUpTo(batch.Epoch - 1);
+
     public void AddSegment(in SegmentHeader header, SegmentIndexEntry[] index)
     {
         if (Epochs.Count == 0 || Epochs[^1].Epoch != header.Id.Epoch) Epochs.Add((header.Id.Sequence, header.Id.Epoch));
+        if (_lastWrites.Count > 0 && _lastWrites[^1].Epoch == header.Id.Epoch) _lastWrites.RemoveAt(_lastWrites.Count - 1);
+        _lastWrites.Add((header.Id.Epoch, header.LastWrite));
         Apply(BucketMap, header, index);
         BucketWrite = header.LastWrite;
         NextWrite = header.LastWrite + 1;
@@ -158,7 +172,7 @@ public sealed class VolumeOpener
             await foreach (var (header, index) in state.ReadLogAsync(_store, cancellationToken)) recovered.AddSegment(header, index);
             if (isNew)
             {
-                await journal.ResetAsync(recovered.BucketWrite);
+                await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
                 VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
             else
@@ -192,9 +206,18 @@ public sealed class VolumeOpener
 
         // Under another name until it is whole: a crash in between leaves no file that looks like a journal and is none.
         var unfinished = name + ".new";
-        var journal = await JournalFile.CreateAsync(_journals.Create(unfinished, _journalOptions.CapacityBytes), volumeId, Guid.NewGuid(), 0);
-        _journals.Rename(unfinished, name);
-        return (journal, true);
+        var disk = _journals.Create(unfinished, _journalOptions.CapacityBytes);
+        try
+        {
+            var journal = await JournalFile.CreateAsync(disk, volumeId, Guid.NewGuid(), 0);
+            _journals.Rename(unfinished, name);
+            return (journal, true);
+        }
+        catch
+        {
+            disk.Dispose(); // With its lock, which would keep the next attempt out.
+            throw;
+        }
     }
 
     /// <summary>Replays what the bucket does not have yet, after proof that the journal continues the bucket's history.</summary>
@@ -202,24 +225,26 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
+        var ours = ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())
         {
             lastJournaled = batch.Header.LastWrite;
-            if (lastJournaled <= recovered.BucketWrite) continue;
+            if (ours ? lastJournaled <= recovered.BucketWrite : recovered.Holds(batch.Header, superblock.Epoch)) continue;
             if (first == default) first = batch.Header;
-            recovered.AddBatch(batch, content.Span);
+            if (ours) recovered.AddBatch(batch, content.Span);
         }
 
-        if (!ContinuesOurEpoch(superblock, state))
+        if (!ours)
         {
-            if (first != default || superblock.TailWrite > recovered.BucketWrite)
+            // Write numbers alone prove nothing here: whoever came after us without our journal gave ours to other writes.
+            if (first != default || superblock.TailWrite > recovered.LastWriteUpTo(superblock.Epoch))
                 throw new VolumeException(
                     VolumeErrorKind.JournalMismatch,
                     $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journalOptions.Directory}', and the volume opens without it.");
             VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
-            await journal.ResetAsync(recovered.BucketWrite);
+            await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
             return;
         }
 
@@ -229,14 +254,14 @@ public sealed class VolumeOpener
                 $"The bucket's log of volume '{state.Volume.Name}' ends at write {recovered.BucketWrite}, but journal '{journal.Path}' starts behind write {superblock.TailWrite}: segments that were in the bucket are gone. Nothing was changed. Restore the missing objects below '{state.Keys.LogPrefix}' from a backup or older object versions; or move the journal away to open the volume at the older state.");
 
         // All of it is in the bucket, which may even know more: a power cut can take from the disk what had already been sent.
-        if (first == default) await journal.ResetAsync(recovered.BucketWrite);
+        if (first == default) await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
     }
 
     /// <summary>True if nobody served the volume since the journal was last used: claims that never took over do not matter.</summary>
     private static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
     {
         if ((state.NewestTakeover?.Epoch ?? 0) == superblock.Epoch) return true;
-        return state.NewestTakeover is { } takeover && takeover.Epoch == superblock.ClaimEpoch && takeover.Nonce == superblock.ClaimNonce;
+        return superblock.ClaimEpoch > 0 && state.NewestTakeover?.Nonce == superblock.ClaimNonce;
     }
 
     /// <summary>Claims the next epoch. The journal learns of the intention first, so that after a crash it is known whose the epoch is.</summary>
@@ -247,10 +272,10 @@ public sealed class VolumeOpener
         {
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
-            Nonce = Guid.NewGuid(),
+            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
             CreatedAt = _time.GetUtcNow(),
         };
-        await StampAsync(journal, journal.Superblock with { Epoch = state.NewestTakeover?.Epoch ?? 0, ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
+        await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
         var key = state.Keys.Epoch(claim.Epoch);
         try
         {

@@ -18,6 +18,12 @@ public sealed record VolumeOptions
     /// <summary>How long a command may wait for journal space or for the store before it ends in sense data. Default 20 s.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>Longest pause after a segment's first failed attempt to reach the store; it doubles with every further one. Default 100 ms.</summary>
+    public TimeSpan RetryDelayMin { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Bound on that pause. Default 10 s.</summary>
+    public TimeSpan RetryDelayMax { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>How long closing a volume tries to bring the journal's content to the bucket; what is left stays in the journal. Default 5 s.</summary>
     public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(5);
 }

@@ -20,6 +20,9 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
     /// <summary>Flushes fail from now on.</summary>
     public bool FailFlushes { get; set; }
 
+    /// <summary>Writes throw this from now on.</summary>
+    public Exception? WriteFailure { get; set; }
+
     /// <summary>Flushes do nothing but succeed: a disk that lies.</summary>
     public bool IgnoreFlushes { get; set; }
 
@@ -27,6 +30,7 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 
     public ValueTask WriteAsync(ScatterList content, long offsetBytes)
     {
+        if (WriteFailure is { } failure) throw failure;
         lock (_gate)
         {
             var bytes = new byte[content.LengthBytes];

@@ -54,13 +54,15 @@ internal sealed class FrameReader(
     private async Task<(BlockError, ReadOnlyMemory<byte>)> FetchAsync(FrameKey key, SegmentLocation location, ulong lba)
     {
         await Task.Yield(); // The entry must be in the table before it can be taken out.
-        var id = new SegmentId(epochOfSequence(location.Sequence), location.Sequence);
-        var blob = keys.Segment(id);
+        BlobKey blob = default;
         try
         {
+            var id = new SegmentId(epochOfSequence(location.Sequence), location.Sequence);
+            blob = keys.Segment(id);
             using var timeout = new CancellationTokenSource(options.CommandTimeout, time);
             var frame = new byte[location.FrameLengthBytes];
-            var read = await store.ReadAsync(blob, location.FrameOffsetBytes, frame, timeout.Token);
+            // A store may be deaf to the token (a hung mount, say): it is left behind then, with the buffer that it may still write to.
+            var read = await store.ReadAsync(blob, location.FrameOffsetBytes, frame, timeout.Token).AsTask().WaitAsync(timeout.Token);
             var intact = read == frame.Length && FrameHeader.TryParse(frame, FrameHeader.Seed(volume.Id, id), volume.BlockSizeBytes, out var header)
                 && header.Lba + (ulong)location.BlockOffset == lba;
             if (!intact)
@@ -81,6 +83,12 @@ internal sealed class FrameReader(
         catch (OperationCanceledException)
         {
             VolumeLog.ReadFailed(logger, volume.Name, blob.Value, $"No answer within {options.CommandTimeout}.");
+            return (BlockError.StoreUnavailable, default);
+        }
+        catch (Exception e)
+        {
+            // What a store must not throw: the commands that wait here must end all the same.
+            VolumeLog.ReadFailed(logger, volume.Name, blob.Value, e.ToString());
             return (BlockError.StoreUnavailable, default);
         }
         finally

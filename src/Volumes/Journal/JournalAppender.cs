@@ -13,8 +13,8 @@ internal interface IJournalSink
     /// <summary>Writes wait for space: bring segments to the bucket now.</summary>
     void SpaceNeeded();
 
-    /// <summary>The local disk failed; nothing more will be written.</summary>
-    void JournalFailed(IOException failure);
+    /// <summary>The local disk failed, or this code did; nothing more will be written. Called before any command ends because of it.</summary>
+    void JournalFailed(Exception failure);
 }
 
 /// <summary>
@@ -185,9 +185,10 @@ internal sealed class JournalAppender : IAsyncDisposable
                 await AppendBatchAsync();
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            FailDisk(e);
+            // Whatever it is, a bug included: the commands must end, and nothing may follow a batch of unknown fate.
+            FailJournal(e);
             CompleteBatch(BlockError.Offline);
         }
     }
@@ -363,16 +364,16 @@ internal sealed class JournalAppender : IAsyncDisposable
                 if (stop) return;
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             // After a failed fdatasync the kernel may have dropped the dirty pages: trying again could succeed and mean nothing.
-            FailDisk(e);
+            FailJournal(e);
         }
     }
 
-    private void FailDisk(IOException failure)
+    private void FailJournal(Exception failure)
     {
-        _sink.JournalFailed(failure); // First: who is told that a write failed must find the volume offline.
+        _sink.JournalFailed(failure);
         Fail(BlockError.Offline);
     }
 

@@ -29,6 +29,8 @@ internal sealed class JournalFile : IDisposable
     private readonly uint _seed;
     private readonly NativeBuffer _slot = new(JournalSuperblock.SlotLengthBytes);
     private readonly ScatterList _slotList = new();
+    private readonly SemaphoreSlim _flushing = new(1);
+    private IOException? _flushFailure;
     private JournalSuperblock _superblock;
 
     private JournalFile(IJournalDisk disk, JournalSuperblock superblock)
@@ -160,7 +162,29 @@ internal sealed class JournalFile : IDisposable
     /// <summary>Bytes from the head to the end of the ring.</summary>
     public int RoomToEnd => (int)Math.Min(int.MaxValue, CapacityBytes - (Head % CapacityBytes));
 
-    public ValueTask FlushAsync() => _disk.FlushAsync();
+    /// <summary>Makes everything appended before the call durable. After one failure every later call fails, too.</summary>
+    /// <remarks>
+    /// One at a time: the kernel reports a lost write to an open file once, so that of two fdatasyncs side by side the second could
+    /// succeed and vouch for what the first found lost.
+    /// </remarks>
+    public async ValueTask FlushAsync()
+    {
+        await _flushing.WaitAsync();
+        try
+        {
+            if (_flushFailure is not null) throw new IOException(_flushFailure.Message, _flushFailure);
+            await _disk.FlushAsync();
+        }
+        catch (IOException e)
+        {
+            _flushFailure ??= e;
+            throw;
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
 
     /// <summary>Fills <paramref name="destination"/> from a position; the range does not cross the end of the ring.</summary>
     public ValueTask ReadAsync(Memory<byte> destination, long position) => _disk.ReadAsync(destination, Offset(position));
@@ -171,21 +195,28 @@ internal sealed class JournalFile : IDisposable
         superblock = superblock with { Generation = _superblock.Generation + 1 };
         superblock.WriteTo(_slot.Span);
         await _disk.WriteAsync(_slotList, superblock.Generation % 2 * JournalSuperblock.SlotLengthBytes);
-        await _disk.FlushAsync();
+        await FlushAsync();
         _superblock = superblock;
     }
 
     /// <summary>Forgets everything: the next batch follows write <paramref name="lastWrite"/>. The positions go on, so that no old batch fits.</summary>
-    public async ValueTask ResetAsync(long lastWrite)
+    /// <remarks>
+    /// Batches behind a torn one reach up to a capacity beyond the tail, and to two if this superblock is the older one: three laps on, no
+    /// batch left on the disk is where the new ones go.
+    /// </remarks>
+    /// <param name="lastWrite">The last write in the bucket.</param>
+    /// <param name="epoch">The epoch of the segment that holds it.</param>
+    public async ValueTask ResetAsync(long lastWrite, long epoch)
     {
-        Head = (Head + CapacityBytes) / CapacityBytes * CapacityBytes;
-        await WriteSuperblockAsync(_superblock with { TailPosition = Head, TailWrite = lastWrite });
+        Head = ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
+        await WriteSuperblockAsync(_superblock with { TailPosition = Head, TailWrite = lastWrite, Epoch = Math.Max(_superblock.Epoch, epoch) });
     }
 
     public void Dispose()
     {
         _disk.Dispose();
         _slot.Dispose();
+        _flushing.Dispose();
     }
 
     /// <summary>Checks every record of a batch against its data.</summary>
@@ -219,7 +250,8 @@ internal sealed class JournalFile : IDisposable
 
     /// <summary>
     /// A bad batch is the torn end of the journal, unless a later batch says that it had been flushed: then the disk lost what it had
-    /// promised to keep, and going on would silently drop acknowledged writes.
+    /// promised to keep, and going on would silently drop acknowledged writes. So it would if a batch of a later lap is in its place: then
+    /// the superblock that gave the place back is lost.
     /// </summary>
     private async ValueTask RefuseIfFlushedDataIsMissingAsync(long epoch)
     {
@@ -232,11 +264,11 @@ internal sealed class JournalFile : IDisposable
             for (var at = 0; at < length; at += JournalBatchHeader.PageBytes)
             {
                 var later = JournalBatchHeader.TryParse(chunk.AsSpan(at), _seed, out var header)
-                    && header.Position == position + at && header.Epoch >= epoch && header.DurablePosition > Head;
+                    && ((header.Position == position + at && header.Epoch >= epoch && header.DurablePosition > Head) || header.Position > position + at);
                 if (later)
                     throw new VolumeException(
                         VolumeErrorKind.Damaged,
-                        $"Journal '{Path}' is damaged at position {Head}: writes from {header.FirstWrite} on follow, which were made after that place had been flushed to disk. Copy the file away first. If the disk cannot be repaired, remove the journal: the volume then opens at the state that had reached the bucket.");
+                        $"Journal '{Path}' is damaged at position {Head}: writes from {header.FirstWrite} on follow, which were made after that place had been flushed to disk or given back. Copy the file away first. If the disk cannot be repaired, remove the journal: the volume then opens at the state that had reached the bucket.");
             }
 
             position += length;

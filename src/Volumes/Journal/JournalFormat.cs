@@ -29,12 +29,15 @@ internal readonly record struct JournalSuperblock
     /// <summary>The last write number before <see cref="TailPosition"/>.</summary>
     public required long TailWrite { get; init; }
 
-    /// <summary>The epoch that last opened the journal for writing.</summary>
+    /// <summary>The newest epoch that served from this journal; what is in it is in segments of no later epoch. After a reset, at least the epoch of the log's end.</summary>
     public required long Epoch { get; init; }
 
-    /// <summary>The epoch about to be claimed, or 0: with <see cref="ClaimNonce"/> it proves after a crash that the claim was ours.</summary>
+    /// <summary>The epoch about to be claimed, or 0 once it serves.</summary>
     public required long ClaimEpoch { get; init; }
 
+    /// <summary>
+    /// The nonce of every claim made since the journal last served, so that any of them is known for ours, whenever it reaches the bucket.
+    /// </summary>
     public required Guid ClaimNonce { get; init; }
 
     public void WriteTo(Span<byte> slot)

@@ -60,7 +60,7 @@ internal sealed record LogState
         {
             bucketBytes += blob.LengthBytes;
             var name = blob.Name;
-            if (name.StartsWith(keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(name.AsSpan(keys.LogPrefix.Length), out var id)) listed.Add(id, blob.LengthBytes);
+            if (name.StartsWith(keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(name.AsSpan(keys.LogPrefix.Length), out var id)) listed[id] = blob.LengthBytes;
             else if (name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.EpochPrefix.Length), out var epoch)) newestEpoch = Math.Max(newestEpoch, epoch);
             else if (name.StartsWith(keys.TakeoverPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.TakeoverPrefix.Length), out var takeover)) takeoverNumbers.Add(takeover);
             else if (name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseNumber(name.AsSpan(keys.RecordPrefix.Length), out var record)) newestRecord = Math.Max(newestRecord, record);
@@ -91,7 +91,7 @@ internal sealed record LogState
                 var name = keys.Takeover(number);
                 return RecordCodec.DecodeTakeover(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, number);
             }));
-            foreach (var record in records) takeovers.Add(record.Epoch, record);
+            foreach (var record in records) takeovers[record.Epoch] = record;
         }
 
         if (takeovers.Count == 0 && listed.Count > 0)

@@ -29,11 +29,8 @@ internal interface IUploadTarget
 /// </remarks>
 internal sealed class SegmentUploader : IAsyncDisposable
 {
-    /// <summary>Most writes in a segment, whatever their size: its index must stay far below what a reader accepts.</summary>
-    private const int SegmentRecordsMax = 1 << 16;
-
-    private static readonly TimeSpan RetryDelayMin = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan RetryDelayMax = TimeSpan.FromSeconds(10);
+    /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
+    private const int RecordsMax = SegmentIndexEntry.CountMax / 4;
 
     private readonly IBlobStore _store;
     private readonly VolumeRecord _volume;
@@ -56,7 +53,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private long _pendingBytes;
     private bool _drain;
     private bool _ended;
-    private TaskCompletionSource? _drained;
+    private TaskCompletionSource<bool>? _drained;
     private long _nextSequence;
     private Task _loop = Task.CompletedTask;
 
@@ -110,15 +107,15 @@ internal sealed class SegmentUploader : IAsyncDisposable
         if (wake) _signal.Set();
     }
 
-    /// <summary>Seals what is pending without waiting for size or age; completes when it is in the bucket.</summary>
-    public Task DrainAsync()
+    /// <summary>Seals what is pending without waiting for size or age; true when it is in the bucket, false if the uploader ended before.</summary>
+    public Task<bool> DrainAsync()
     {
-        Task drained;
+        Task<bool> drained;
         lock (_gate)
         {
-            if (_ended) return Task.CompletedTask;
+            if (_ended) return Task.FromResult(false);
             _drain = true;
-            _drained ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _drained ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             drained = _drained.Task;
         }
 
@@ -176,13 +173,19 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             _target.LocalFailure("its local journal failed.", e);
         }
+        catch (Exception e)
+        {
+            _target.LocalFailure("bringing its journal to the store failed for a reason that should not be.", e);
+        }
         finally
         {
             lock (_gate)
             {
                 _ended = true;
-                _drained?.TrySetResult();
+                _drained?.TrySetResult(false);
             }
+
+            await _stop.CancelAsync(); // What still travels would not count any more.
 
             foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
         }
@@ -197,7 +200,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             {
                 _drain = false;
                 if (_uploads.Count > 0) return null;
-                _drained?.TrySetResult();
+                _drained?.TrySetResult(true);
                 _drained = null;
                 return null;
             }
@@ -211,7 +214,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
             var batches = new List<JournalBatch>();
             var records = 0;
-            for (long bytes = 0; bytes < _options.SegmentBytes && records < SegmentRecordsMax && _pending.TryDequeue(out var next);)
+            for (long bytes = 0; bytes < _options.SegmentBytes && records < RecordsMax && _pending.TryDequeue(out var next);)
             {
                 batches.Add(next.Batch);
                 records += next.Batch.Header.RecordCount;
@@ -261,8 +264,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 if (await IsOursAsync(key, segment.Header) is { } ours) return ours;
                 await DelayAsync(segment.Header.Id, attempt, e);
             }
-            catch (BlobStoreException e)
+            catch (Exception e) when (!_stop.IsCancellationRequested)
             {
+                // Also what a store must not throw: the put can be made again, and the data is safe meanwhile.
                 await DelayAsync(segment.Header.Id, attempt, e);
             }
         }
@@ -276,20 +280,20 @@ internal sealed class SegmentUploader : IAsyncDisposable
             await _store.ReadExactlyAsync(key, 0, stored, _stop.Token);
             return SegmentHeader.Parse(stored, key.Value) == header;
         }
-        catch (BlobStoreException)
-        {
-            return null; // Cannot tell yet.
-        }
         catch (VolumeException)
         {
             return false;
         }
+        catch (Exception) when (!_stop.IsCancellationRequested)
+        {
+            return null; // Cannot tell yet.
+        }
     }
 
-    private async Task DelayAsync(SegmentId id, int attempt, BlobStoreException cause)
+    private async Task DelayAsync(SegmentId id, int attempt, Exception cause)
     {
-        var ceiling = RetryDelayMin * Math.Pow(2, Math.Min(attempt, 10) - 1);
-        if (ceiling > RetryDelayMax) ceiling = RetryDelayMax;
+        var ceiling = _options.RetryDelayMin * Math.Pow(2, Math.Min(attempt, 10) - 1);
+        if (ceiling > _options.RetryDelayMax) ceiling = _options.RetryDelayMax;
         TimeSpan delay;
         lock (_random) delay = ceiling * (0.5 + (_random.NextDouble() / 2));
         VolumeLog.SegmentDelayed(_logger, _volume.Name, id, attempt, delay, cause.Message);
@@ -339,7 +343,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             {
                 return await _store.GetLengthAsync(_keys.Epoch(_epoch + 1), _stop.Token) is not null;
             }
-            catch (BlobStoreException e)
+            catch (Exception e) when (!_stop.IsCancellationRequested)
             {
                 await DelayAsync(new SegmentId(_epoch, _nextSequence - 1), attempt, e);
             }

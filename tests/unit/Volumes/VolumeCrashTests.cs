@@ -158,7 +158,7 @@ public class VolumeCrashTests
         /// <summary>The ops whose journal records all lie within the first <paramref name="writes"/> records.</summary>
         public int OpsWithin(long writes)
         {
-            const int BlocksPerRecord = (128 << 10) / VolumeWorld.BlockBytes;
+            const int BlocksPerRecord = (128 << 10) / VolumeWorld.BlockDefaultBytes;
             long records = 0;
             var count = 0;
             foreach (var op in _ops)
@@ -175,7 +175,7 @@ public class VolumeCrashTests
         {
             var image = new long[Blocks];
             foreach (var op in _ops) Array.Fill(image, op.Tag, op.Lba, op.Blocks);
-            for (var i = 0; i < data.Length / VolumeWorld.BlockBytes; i++) Assert.Equal(image[lba + i], TagOf(data, i));
+            for (var i = 0; i < data.Length / VolumeWorld.BlockDefaultBytes; i++) Assert.Equal(image[lba + i], TagOf(data, i));
         }
 
         /// <summary>The number of operations whose effect, and no other, is what the volume holds.</summary>
@@ -209,7 +209,7 @@ public class VolumeCrashTests
 
         private static long TagOf(byte[] data, int block)
         {
-            var bytes = data.AsSpan(block * VolumeWorld.BlockBytes, VolumeWorld.BlockBytes);
+            var bytes = data.AsSpan(block * VolumeWorld.BlockDefaultBytes, VolumeWorld.BlockDefaultBytes);
             var tag = BinaryPrimitives.ReadInt64LittleEndian(bytes);
             for (var i = 8; i < bytes.Length; i += 8) Assert.Equal(tag, BinaryPrimitives.ReadInt64LittleEndian(bytes[i..]));
             return tag;

@@ -118,7 +118,7 @@ public class VolumeTakeoverTests
 
     private static async Task<byte[]> ReadAsync(Volume volume, ulong lba)
     {
-        using var buffer = new NativeBuffer(8 * VolumeWorld.BlockBytes);
+        using var buffer = new NativeBuffer(8 * volume.Geometry.BlockLengthBytes);
         var list = new ScatterList();
         list.Add(buffer);
         Assert.Equal(BlockResult.Success, await volume.ReadAsync(new BlockRange(lba, 8), list, default));

@@ -13,7 +13,7 @@ namespace Gateway.Volumes.Tests;
 internal sealed class VolumeWorld : IAsyncDisposable
 {
     public const string Name = "vol";
-    public const int BlockBytes = 512;
+    public const int BlockDefaultBytes = 512;
 
     private readonly List<Volume> _ghosts = [];
     private ProcessBlobStore? _process;
@@ -28,6 +28,9 @@ internal sealed class VolumeWorld : IAsyncDisposable
 
     public double FailureRate { get; init; }
 
+    /// <summary>Logical block length of the volume.</summary>
+    public int BlockBytes { get; init; } = BlockDefaultBytes;
+
     public JournalOptions JournalOptions { get; } = new() { CapacityBytes = 1 << 20 };
 
     public VolumeOptions Options { get; } = new()
@@ -35,12 +38,14 @@ internal sealed class VolumeWorld : IAsyncDisposable
         SegmentBytes = 64 << 10,
         SealAfter = TimeSpan.FromMilliseconds(5),
         CloseTimeout = TimeSpan.FromSeconds(20),
+        RetryDelayMin = TimeSpan.FromMilliseconds(1),
+        RetryDelayMax = TimeSpan.FromMilliseconds(10),
         CacheBytes = 256 << 10,
     };
 
     public async Task CreateAsync(long sizeBytes = 1 << 20)
     {
-        await new VolumeCatalog(Store, TimeProvider.System).CreateAsync(Name, new VolumeSpec(sizeBytes), default);
+        await new VolumeCatalog(Store, TimeProvider.System).CreateAsync(Name, new VolumeSpec(sizeBytes, BlockBytes), default);
     }
 
     public async Task OpenAsync(IBlobStore? store = null)
@@ -73,13 +78,15 @@ internal sealed class VolumeWorld : IAsyncDisposable
 
     public async ValueTask CloseAsync() => await Volume.DisposeAsync();
 
-    public async Task<BlockResult> WriteAsync(ulong lba, byte[] data, bool fua = false)
+    public Task<BlockResult> WriteAsync(ulong lba, byte[] data, bool fua = false) => WriteAsync(Volume, lba, data, fua);
+
+    public static async Task<BlockResult> WriteAsync(Volume volume, ulong lba, byte[] data, bool fua = false)
     {
         using var buffer = new NativeBuffer(data.Length);
         data.CopyTo(buffer.Span);
         var list = new ScatterList();
         list.Add(buffer);
-        return await Volume.WriteAsync(new BlockRange(lba, (uint)(data.Length / BlockBytes)), list, fua, default);
+        return await volume.WriteAsync(new BlockRange(lba, (uint)(data.Length / volume.Geometry.BlockLengthBytes)), list, fua, default);
     }
 
     public async Task<byte[]> ReadAsync(ulong lba, int blocks)
@@ -93,20 +100,29 @@ internal sealed class VolumeWorld : IAsyncDisposable
         }
     }
 
-    public async Task<(BlockResult Result, byte[] Data)> TryReadAsync(ulong lba, int blocks)
+    public static async Task<byte[]> ReadAsync(Volume volume, ulong lba, int blocks)
     {
-        using var buffer = new NativeBuffer(blocks * BlockBytes);
+        var (result, data) = await TryReadAsync(volume, lba, blocks);
+        Assert.Equal(BlockResult.Success, result);
+        return data;
+    }
+
+    public Task<(BlockResult Result, byte[] Data)> TryReadAsync(ulong lba, int blocks) => TryReadAsync(Volume, lba, blocks);
+
+    private static async Task<(BlockResult Result, byte[] Data)> TryReadAsync(Volume volume, ulong lba, int blocks)
+    {
+        using var buffer = new NativeBuffer(blocks * volume.Geometry.BlockLengthBytes);
         buffer.Span.Fill(0xEE);
         var list = new ScatterList();
         list.Add(buffer);
-        var result = await Volume.ReadAsync(new BlockRange(lba, (uint)blocks), list, default);
+        var result = await volume.ReadAsync(new BlockRange(lba, (uint)blocks), list, default);
         return (result, buffer.Span.ToArray());
     }
 
     /// <summary>A block's worth of data that says which write it came from.</summary>
-    public static byte[] Tagged(long tag, int blocks)
+    public static byte[] Tagged(long tag, int blocks, int blockBytes = BlockDefaultBytes)
     {
-        var data = new byte[blocks * BlockBytes];
+        var data = new byte[blocks * blockBytes];
         for (var i = 0; i < data.Length; i += 8) BinaryPrimitives.WriteInt64LittleEndian(data.AsSpan(i), tag);
         return data;
     }
