@@ -10,33 +10,6 @@ namespace Gateway.Volumes.Tests;
 public class VolumeClaimTests
 {
     [Fact]
-    public async Task Open_PredecessorCountsASegmentDuringTheClaim_TakesOverBehindIt()
-    {
-        await using var world = await OpenedWithOneSegmentAsync();
-        var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System) { BeforeRequest = OnFirstClaim(() => CountOneMoreAsync(world)) };
-
-        await using var successor = await NewOpener(world, store).OpenAsync(VolumeWorld.Name, default);
-
-        Assert.Equal(VolumeWorld.Tagged(2, 8), await VolumeWorld.ReadAsync(successor, 8, 8));
-    }
-
-    [Fact]
-    public async Task Open_ClaimantDiedBeforeItsLook_NextOneTakesOverBehindWhatCounted()
-    {
-        await using var world = await OpenedWithOneSegmentAsync();
-        var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System)
-        {
-            BeforeRequest = OnFirstClaim(() => CountOneMoreAsync(world)),
-            AfterEffect = (name, subject, _) => IsClaim(name, subject) ? throw new InvalidOperationException("The process died here (by design of the test).") : default,
-        };
-        await Assert.ThrowsAsync<InvalidOperationException>(() => NewOpener(world, store).OpenAsync(VolumeWorld.Name, default));
-
-        await using var successor = await NewOpener(world, world.Store).OpenAsync(VolumeWorld.Name, default);
-
-        Assert.Equal(VolumeWorld.Tagged(2, 8), await VolumeWorld.ReadAsync(successor, 8, 8));
-    }
-
-    [Fact]
     public async Task Open_FailedClaimLandsLate_IsKnownAsOurs()
     {
         await using var world = new VolumeWorld();
@@ -141,24 +114,7 @@ public class VolumeClaimTests
         return world;
     }
 
-    private static async ValueTask CountOneMoreAsync(VolumeWorld world)
-    {
-        Assert.Equal(BlockResult.Success, await world.WriteAsync(8, VolumeWorld.Tagged(2, 8)));
-        await world.Volume.DrainAsync(default);
-    }
-
     private static bool IsClaim(string request, string subject) => request == "put" && subject.Contains("/epochs/", StringComparison.Ordinal);
-
-    private static Func<string, string, CancellationToken, ValueTask> OnFirstClaim(Func<ValueTask> action)
-    {
-        var done = false;
-        return async (name, subject, _) =>
-        {
-            if (done || !IsClaim(name, subject)) return;
-            done = true;
-            await action();
-        };
-    }
 
     private static VolumeOpener NewOpener(VolumeWorld world, IBlobStore store) => world.NewOpener(new SimulatedJournalDirectory(), store);
 

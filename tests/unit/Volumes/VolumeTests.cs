@@ -272,26 +272,31 @@ public class VolumeTests
     }
 
     /// <summary>A store that can be away.</summary>
-    private sealed class SwitchableStore(IBlobStore inner) : IBlobStore
+    private sealed class SwitchableStore(IBlobStore inner) : DelegatingBlobStore(inner)
     {
         public bool IsAway { get; set; }
 
-        public string Description => inner.Description;
+        public override ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+        {
+            CheckReach();
+            return base.ReadAsync(key, offsetBytes, destination, cancellationToken);
+        }
 
-        public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken) => Reach().ReadAsync(key, offsetBytes, destination, cancellationToken);
+        public override ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
+        {
+            CheckReach();
+            return base.PutAsync(key, content, precondition, cancellationToken);
+        }
 
-        public ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken) => Reach().PutAsync(key, content, precondition, cancellationToken);
+        public override ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken)
+        {
+            CheckReach();
+            return base.GetLengthAsync(key, cancellationToken);
+        }
 
-        public ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken) => Reach().GetLengthAsync(key, cancellationToken);
-
-        public IAsyncEnumerable<BlobInfo> ListAsync(string prefix, string? startAfter, CancellationToken cancellationToken) => Reach().ListAsync(prefix, startAfter, cancellationToken);
-
-        public IAsyncEnumerable<string> ListFoldersAsync(string prefix, CancellationToken cancellationToken) => Reach().ListFoldersAsync(prefix, cancellationToken);
-
-        public ValueTask DeleteAsync(BlobKey key, CancellationToken cancellationToken) => Reach().DeleteAsync(key, cancellationToken);
-
-        public ValueTask DisposeAsync() => inner.DisposeAsync();
-
-        private IBlobStore Reach() => IsAway ? throw new BlobStoreException(BlobErrorKind.Unavailable, "The store is away (by design of the test).") : inner;
+        private void CheckReach()
+        {
+            if (IsAway) throw new BlobStoreException(BlobErrorKind.Unavailable, "The store is away (by design of the test).");
+        }
     }
 }
