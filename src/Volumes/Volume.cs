@@ -5,6 +5,7 @@ using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Reading;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes;
@@ -15,13 +16,10 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
-
-    /// <summary>Looks at the map before a read gives up on a journal that gives its space back faster than it can be read.</summary>
-    private const int ReadAttemptsMax = 16;
 
     private readonly IBlobStore _store;
     private readonly VolumeRecord _record;
@@ -31,7 +29,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     private readonly JournalFile _journal;
     private readonly JournalAppender _appender;
     private readonly SegmentUploader _uploader;
-    private readonly FrameReader _reader;
+    private readonly VolumeReader _reader;
 
     private readonly Lock _gate = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
@@ -56,7 +54,8 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
         _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
-        _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
+        IBlockPlaces places = this;
+        _reader = new VolumeReader(places, new FrameReader(store, _record, recovered.State.Keys, _journal, places.EpochOf, options, time, logger), _journal, _record.BlockSizeBytes);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
@@ -74,7 +73,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return TryReadAtOnce(range, destination) ? new(BlockResult.Success) : new(ReadSlowlyAsync(range, destination));
+        return _reader.ReadAsync(range, destination);
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -124,6 +123,37 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _state = BlockError.Offline;
         _journal.Dispose();
     }
+
+    long IBlockPlaces.JournalTailPosition => _appender.TailPosition;
+
+    PlaceKind IBlockPlaces.Find(ulong lba, uint blocksMax, out Place place)
+    {
+        PlaceKind kind;
+        uint blocks;
+        JournalLocation journal;
+        SegmentLocation segment = default;
+        lock (_gate)
+        {
+            if (_journalMap.TryFind(lba, blocksMax, out blocks, out journal)) kind = journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal;
+            else kind = _bucketMap.TryFind(lba, blocks, out blocks, out segment) ? PlaceKind.Segment : PlaceKind.Hole;
+        }
+
+        place = new Place(lba, blocks, kind, journal, segment);
+        return kind;
+    }
+
+    ValueTask<BlockError> IBlockPlaces.LoadAsync(ulong lba) => new(BlockError.None); // The whole map is in memory.
+
+    long IBlockPlaces.EpochOf(long sequence)
+    {
+        lock (_gate)
+        {
+            for (var i = _epochs.Count - 1; ; i--)
+                if (_epochs[i].FirstSequence <= sequence) return _epochs[i].Epoch;
+        }
+    }
+
+    void IBlockPlaces.JournalFailed(IOException failure) => GoOffline("its local journal failed.", failure);
 
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
@@ -188,118 +218,6 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         return BlockResult.Success;
     }
 
-    /// <summary>Serves a read from holes and memory alone; false if any of it must be fetched.</summary>
-    private bool TryReadAtOnce(BlockRange range, ScatterList destination)
-    {
-        for (uint done = 0; done < range.Blocks;)
-        {
-            var place = Find(range.Lba + done, range.Blocks - done);
-            var offset = (int)done * _record.BlockSizeBytes;
-            var length = (int)place.Blocks * _record.BlockSizeBytes;
-            ReadOnlyMemory<byte> blocks = default;
-            if (place.IsZero) destination.Clear(offset, length);
-            else if (place.InJournal ? _reader.TryGetCached(place.Journal, out blocks) : _reader.TryGetCached(place.Segment, out blocks)) Copy(blocks, place, destination, offset);
-            else return false;
-            done += place.Blocks;
-        }
-
-        return true;
-    }
-
-    private async Task<BlockResult> ReadSlowlyAsync(BlockRange range, ScatterList destination)
-    {
-        var fetches = new List<(Place Place, int Offset, Task<(BlockError Error, ReadOnlyMemory<byte> Blocks)> Task)>();
-        var result = BlockResult.Success;
-        try
-        {
-            for (uint done = 0; done < range.Blocks;)
-            {
-                var place = Find(range.Lba + done, range.Blocks - done);
-                var offset = (int)done * _record.BlockSizeBytes;
-                done += place.Blocks;
-                if (place.IsZero) destination.Clear(offset, (int)place.Blocks * _record.BlockSizeBytes);
-                else if (place.InJournal) result = await ReadJournaledAsync(place, destination, offset);
-                else fetches.Add((place, offset, _reader.ReadFrameAsync(place.Segment, place.Lba)));
-                if (!result.IsSuccess) break;
-            }
-        }
-        catch (ObjectDisposedException)
-        {
-            result = BlockError.Offline; // Closed meanwhile.
-        }
-        catch (IOException e)
-        {
-            GoOffline("its local journal failed.", e);
-            result = BlockError.Offline;
-        }
-
-        // All fetches are awaited, whatever the others gave: the destination is the initiator's until the last of them is done.
-        foreach (var (place, offset, task) in fetches)
-        {
-            var (error, blocks) = await task;
-            if (!result.IsSuccess) continue;
-            if (error == BlockError.None) Copy(blocks, place, destination, offset);
-            else result = new BlockResult(error, error == BlockError.Corrupt ? place.Lba : null);
-        }
-
-        return result;
-    }
-
-    /// <summary>
-    /// Reads blocks that were in the journal at the last look. The uploader may give their space back meanwhile, and a new batch overwrite
-    /// it; that is seen by the tail having passed them after the read, and then they are in the bucket: look again.
-    /// </summary>
-    private async ValueTask<BlockResult> ReadJournaledAsync(Place place, ScatterList destination, int offset)
-    {
-        for (var attempt = 0; attempt < ReadAttemptsMax; attempt++)
-        {
-            for (uint done = 0; ;)
-            {
-                var piece = Find(place.Lba + done, place.Blocks - done);
-                var at = offset + ((int)done * _record.BlockSizeBytes);
-                if (piece.IsZero)
-                {
-                    destination.Clear(at, (int)piece.Blocks * _record.BlockSizeBytes);
-                }
-                else if (piece.InJournal)
-                {
-                    var (intact, blocks) = await _reader.ReadRecordAsync(piece.Journal);
-                    if (_appender.TailPosition > piece.Journal.DataPosition) break;
-                    if (!intact) throw new IOException($"Journal '{_journal.Path}' does not return what was written to it at position {piece.Journal.DataPosition}.");
-                    _reader.Keep(piece.Journal, blocks);
-                    Copy(blocks, piece, destination, at);
-                }
-                else
-                {
-                    var (error, blocks) = await _reader.ReadFrameAsync(piece.Segment, piece.Lba);
-                    if (error != BlockError.None) return new BlockResult(error, error == BlockError.Corrupt ? piece.Lba : null);
-                    Copy(blocks, piece, destination, at);
-                }
-
-                done += piece.Blocks;
-                if (done == place.Blocks) return BlockResult.Success;
-            }
-        }
-
-        return BlockError.StoreUnavailable;
-    }
-
-    private void Copy(ReadOnlyMemory<byte> blocks, in Place place, ScatterList destination, int offset)
-    {
-        var first = place.InJournal ? place.Journal.BlockOffset : place.Segment.BlockOffset;
-        destination.CopyFrom(offset, blocks.Span.Slice(first * _record.BlockSizeBytes, (int)place.Blocks * _record.BlockSizeBytes));
-    }
-
-    private Place Find(ulong lba, uint blocksMax)
-    {
-        lock (_gate)
-        {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal)) return new Place(lba, blocks, true, journal, default);
-            var found = _bucketMap.TryFind(lba, blocks, out blocks, out var segment);
-            return found ? new Place(lba, blocks, false, default, segment) : new Place(lba, blocks, true, JournalLocation.Zero(0), default);
-        }
-    }
-
     private void ForgetJournaled(ulong lba, uint blocks, long lastWrite)
     {
         for (uint done = 0; done < blocks;)
@@ -308,20 +226,5 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
                 _journalMap.Remove(lba + done, length);
             done += length;
         }
-    }
-
-    private long EpochOf(long sequence)
-    {
-        lock (_gate)
-        {
-            for (var i = _epochs.Count - 1; ; i--)
-                if (_epochs[i].FirstSequence <= sequence) return _epochs[i].Epoch;
-        }
-    }
-
-    /// <summary>Where a run of blocks is.</summary>
-    private readonly record struct Place(ulong Lba, uint Blocks, bool InJournal, JournalLocation Journal, SegmentLocation Segment)
-    {
-        public bool IsZero => InJournal && Journal.IsZero;
     }
 }
