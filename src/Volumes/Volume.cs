@@ -38,7 +38,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger, CacheFile? cacheFile = null)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -54,11 +54,11 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
         _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
-        IBlockPlaces places = this;
-        _reader = new VolumeReader(places, new FrameReader(store, _record, recovered.State.Keys, _journal, places.EpochOf, options, time, logger), _journal, _record.BlockSizeBytes);
+        _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
+        _reader.Start();
     }
 
     public string Name => _record.Name;
@@ -69,6 +69,9 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     public BlockGeometry Geometry { get; }
 
     public BlockResult Readiness => _state;
+
+    /// <summary>Its read path, for tests.</summary>
+    internal VolumeReader Reader => _reader;
 
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
@@ -119,6 +122,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         }
 
         await _uploader.DisposeAsync();
+        await _reader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _journal.Dispose();
@@ -158,6 +162,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
         lock (_gate) RecoveredVolume.Apply(_journalMap, batch.Header, page, _record.BlockSizeBytes);
+        _reader.Journaled(batch.Header, page);
         _uploader.Add(batch);
     }
 
@@ -176,7 +181,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         lock (_gate)
         {
             RecoveredVolume.Apply(_bucketMap, segment.Header, segment.Index);
-            foreach (var entry in segment.Index) ForgetJournaled(entry.Lba, entry.Blocks, segment.Header.LastWrite);
+            foreach (var entry in segment.Index) ForgetJournaled(entry, segment.Header);
         }
     }
 
@@ -218,12 +223,21 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         return BlockResult.Success;
     }
 
-    private void ForgetJournaled(ulong lba, uint blocks, long lastWrite)
+    /// <summary>Takes what is now in the bucket out of the journal's map, but for blocks that were written again since.</summary>
+    private void ForgetJournaled(in SegmentIndexEntry entry, in SegmentHeader header)
     {
-        for (uint done = 0; done < blocks;)
+        for (uint done = 0; done < entry.Blocks;)
         {
-            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && location.WriteNumber <= lastWrite)
-                _journalMap.Remove(lba + done, length);
+            if (_journalMap.TryFind(entry.Lba + done, entry.Blocks - done, out var length, out var journal) && journal.WriteNumber <= header.LastWrite)
+            {
+                _journalMap.Remove(entry.Lba + done, length);
+                if (entry.Kind == ExtentKind.Data && !journal.IsZero)
+                {
+                    var segment = new SegmentLocation(header.Id.Sequence, entry.FrameOffsetBytes, entry.FrameLengthBytes).Advance(done);
+                    _reader.Moved(new Place(entry.Lba + done, length, PlaceKind.Journal, journal, default), new Place(entry.Lba + done, length, PlaceKind.Segment, default, segment));
+                }
+            }
+
             done += length;
         }
     }

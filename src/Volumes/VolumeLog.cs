@@ -49,4 +49,20 @@ internal static partial class VolumeLog
     [LoggerMessage(EventId = 323, EventName = "FrameCorrupt", Level = LogLevel.Error,
         Message = "Volume {Volume}: blocks from LBA {Lba} on cannot be read, {Blob} at {OffsetBytes} fails its check. Restore that object from a backup or an older object version.")]
     public static partial void FrameCorrupt(ILogger logger, string volume, ulong lba, string blob, long offsetBytes);
+
+    [LoggerMessage(EventId = 330, EventName = "RangeCorrupt", Level = LogLevel.Error,
+        Message = "Volume {Volume}: {LengthBytes} bytes of {Blob} at {OffsetBytes} fail their check. Restore that object from a backup or an older object version.")]
+    public static partial void RangeCorrupt(ILogger logger, string volume, string blob, long offsetBytes, int lengthBytes);
+
+    [LoggerMessage(EventId = 331, EventName = "CacheFileOpened", Level = LogLevel.Information,
+        Message = "Volume {Volume}: cache file {Path} of {LengthBytes} bytes is in use, with {Frames} frames of before.")]
+    public static partial void CacheFileOpened(ILogger logger, string volume, string path, long lengthBytes, int frames);
+
+    [LoggerMessage(EventId = 332, EventName = "CacheFileOff", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: cache file {Name} is switched off until the volume is opened again; reads go to the store. {Reason}")]
+    public static partial void CacheFileOff(ILogger logger, string volume, string name, string reason);
+
+    [LoggerMessage(EventId = 333, EventName = "CacheItemBad", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: cache file {Path} did not return what was written to it; the store does. After a power cut that is to be expected, else check the disk. Further cases are not logged.")]
+    public static partial void CacheItemBad(ILogger logger, string volume, string path);
 }

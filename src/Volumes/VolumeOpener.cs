@@ -1,4 +1,5 @@
 using Gateway.Backends.Core;
+using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Interop;
 using Gateway.Volumes.Journal;
@@ -104,6 +105,7 @@ public sealed class VolumeOpener
     private readonly VolumeOptions _options;
     private readonly JournalOptions _journalOptions;
     private readonly IJournalDirectory _journals;
+    private readonly IJournalDirectory _caches;
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
@@ -117,16 +119,17 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger)
+        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger, new LocalJournalDirectory(options.CacheDirectory))
     {
     }
 
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger, IJournalDirectory? caches = null)
     {
         _store = store;
         _options = options;
         _journalOptions = journalOptions;
         _journals = journals;
+        _caches = caches ?? journals;
         _owner = owner;
         _time = time;
         _random = random;
@@ -152,12 +155,36 @@ public sealed class VolumeOpener
 
             await TakeOverAsync(recovered, claim, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, after.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger, NewCacheFile(state, claim));
         }
         catch
         {
             recovered.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>The second tier of reads, if there is to be one.</summary>
+    private CacheFile? NewCacheFile(LogState state, EpochRecord claim)
+    {
+        if (_options.CacheFileBytes == 0) return null;
+        var fileId = new byte[16];
+        _random.NextBytes(fileId);
+        var history = new CacheHistory(claim.Epoch, claim.Nonce, (epoch, cancellation) => ReadNonceAsync(state, epoch, cancellation));
+        return new CacheFile(_caches, state.Volume.Id, state.Volume.Name, history, _options, new Guid(fileId), _time, _logger);
+    }
+
+    private async Task<Guid?> ReadNonceAsync(LogState state, long epoch, CancellationToken cancellationToken)
+    {
+        var key = state.Keys.Epoch(epoch);
+        try
+        {
+            var record = await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
+            return RecordCodec.DecodeEpoch(record, key.Value, state.Volume.Id, epoch).Nonce;
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException { Kind: BlobErrorKind.NotFound })
+        {
+            return null;
         }
     }
 

@@ -12,8 +12,20 @@ public sealed record VolumeOptions
     /// <summary>Segments on their way to the store at a time, each with a buffer of its own. Default 4; 1 to 64.</summary>
     public int UploadWindow { get; set; } = 4;
 
-    /// <summary>Bytes of frames kept in memory for reads. Default 64 MiB; 0 keeps none.</summary>
+    /// <summary>Bytes of blocks kept in memory for reads, for each volume. Default 64 MiB; 0 keeps none.</summary>
     public long CacheBytes { get; set; } = 64 << 20;
+
+    /// <summary>Bytes of memory beside that for what sequential readers will ask for, for each volume. Default 32 MiB; 0: nothing is read ahead.</summary>
+    public long ReadAheadBytes { get; set; } = 32 << 20;
+
+    /// <summary>Requests of a volume's reads that the store has at a time. Default 16; 1 to 256.</summary>
+    public int ReadWindow { get; set; } = 16;
+
+    /// <summary>Bytes of local disk, reserved at once, that keep frames of each volume beyond memory and restarts. Default 0: none; else 16 MiB to 1 TiB.</summary>
+    public long CacheFileBytes { get; set; }
+
+    /// <summary>Directory of the cache files, one for each volume. It should be on a fast local disk.</summary>
+    public string CacheDirectory { get; set; } = "/var/lib/tcmu-gateway/cache";
 
     /// <summary>How long a command may wait for journal space or for the store before it ends in sense data. Default 20 s.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(20);

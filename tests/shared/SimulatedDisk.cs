@@ -23,6 +23,9 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
     /// <summary>Writes throw this from now on.</summary>
     public Exception? WriteFailure { get; set; }
 
+    /// <summary>Reads throw this from now on.</summary>
+    public Exception? ReadFailure { get; set; }
+
     /// <summary>Flushes do nothing but succeed: a disk that lies.</summary>
     public bool IgnoreFlushes { get; set; }
 
@@ -45,6 +48,7 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 
     public ValueTask ReadAsync(Memory<byte> destination, long offsetBytes)
     {
+        if (ReadFailure is { } failure) throw failure;
         lock (_gate) _current.AsMemory((int)offsetBytes, destination.Length).CopyTo(destination);
         return ValueTask.CompletedTask;
     }
@@ -59,6 +63,15 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
             if (IgnoreFlushes) return;
             foreach (var sector in _dirtySectors) Keep(_durable, sector);
             _dirtySectors.Clear();
+        }
+    }
+
+    /// <summary>Changes a bit of every sector in a range: what the disk returns there is not what was written.</summary>
+    public void Rot(long offsetBytes, long lengthBytes)
+    {
+        lock (_gate)
+        {
+            for (var at = offsetBytes; at < offsetBytes + lengthBytes; at += SectorBytes) _current[at + (at / SectorBytes % SectorBytes)] ^= 1;
         }
     }
 

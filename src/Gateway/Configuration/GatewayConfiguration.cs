@@ -50,6 +50,10 @@ internal sealed record GatewayConfiguration
         SealAfter = TimeSpan.FromSeconds(Volumes.SealAfterSeconds),
         UploadWindow = Volumes.UploadWindow,
         CacheBytes = Volumes.CacheBytes,
+        ReadAheadBytes = Volumes.ReadAheadBytes,
+        ReadWindow = Volumes.ReadWindow,
+        CacheFileBytes = Volumes.CacheFileBytes,
+        CacheDirectory = Volumes.CacheDirectory,
         CommandTimeout = TimeSpan.FromSeconds(Volumes.CommandTimeoutSeconds),
         CloseTimeout = TimeSpan.FromSeconds(Volumes.CloseTimeoutSeconds),
     };
@@ -161,8 +165,20 @@ internal sealed record VolumesSection
     /// <summary>Segments on their way at a time. Default 4.</summary>
     public int UploadWindow { get; set; } = 4;
 
-    /// <summary>Bytes of frames kept in memory for each volume. Default 64 MiB.</summary>
+    /// <summary>Bytes of blocks kept in memory for each volume. Default 64 MiB.</summary>
     public long CacheBytes { get; set; } = 64 << 20;
+
+    /// <summary>Bytes of memory for what sequential readers will ask for, for each volume. Default 32 MiB.</summary>
+    public long ReadAheadBytes { get; set; } = 32 << 20;
+
+    /// <summary>Requests of a volume's reads that the store has at a time. Default 16.</summary>
+    public int ReadWindow { get; set; } = 16;
+
+    /// <summary>Bytes of local disk that keep frames of each volume. Default 0: none.</summary>
+    public long CacheFileBytes { get; set; }
+
+    /// <summary>Directory of the cache files, absolute.</summary>
+    public string CacheDirectory { get; set; } = "/var/lib/tcmu-gateway/cache";
 
     /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
     public double CommandTimeoutSeconds { get; set; } = 20;
@@ -175,7 +191,11 @@ internal sealed record VolumesSection
         if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
-        if (CacheBytes < 0) yield return "cacheBytes: must not be negative";
+        if (CacheBytes is < 0 or > 1L << 40) yield return "cacheBytes: must be between 0 and 1099511627776 (1 TiB)";
+        if (ReadAheadBytes is < 0 or > 4L << 30) yield return "readAheadBytes: must be between 0 and 4294967296 (4 GiB)";
+        if (ReadWindow is < 1 or > 256) yield return "readWindow: must be between 1 and 256";
+        if (CacheFileBytes is not 0 and (< 16L << 20 or > 1L << 40)) yield return "cacheFileBytes: must be 0, or between 16777216 (16 MiB) and 1099511627776 (1 TiB)";
+        if (!Path.IsPathRooted(CacheDirectory)) yield return "cacheDirectory: must be an absolute path";
         if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
         if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
     }

@@ -1,0 +1,66 @@
+using Gateway.Scsi;
+using Gateway.Volumes.Cache;
+using Gateway.Volumes.Map;
+
+namespace Gateway.Volumes.Reading;
+
+/// <summary>Fetches what sequential readers will ask for, in ranges as long as segments and requests allow.</summary>
+internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageCache cache, StreamDetector streams, BlockGeometry geometry, int rangesMax)
+{
+    /// <summary>Starts as advised, not on this thread.</summary>
+    public void Start(StreamAdvice advice) => Task.Factory.StartNew(
+        () => RunAsync(advice), CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
+
+    private async Task RunAsync(StreamAdvice advice)
+    {
+        var at = advice.AheadLba;
+        try
+        {
+            at = await FetchAsync(advice);
+        }
+        finally
+        {
+            streams.Issued(advice, at);
+        }
+    }
+
+    /// <summary>Starts the fetches; the block after the last one that they bring.</summary>
+    private async ValueTask<ulong> FetchAsync(StreamAdvice advice)
+    {
+        var end = Math.Min(advice.AheadLba + advice.AheadBlocks, geometry.CapacityBlocks);
+        var needs = new List<FrameNeed>();
+        SegmentLocation first = default, last = default;
+        var ranges = 0;
+        var at = advice.AheadLba;
+        while (at < geometry.CapacityBlocks)
+        {
+            if (at >= end && !advice.MayPass) break;
+            var kind = places.Find(at, (uint)Math.Min(geometry.CapacityBlocks - at, uint.MaxValue), out var place);
+            if (kind == PlaceKind.Unloaded)
+            {
+                if (at >= end || await places.LoadAsync(at) != BlockError.None) break;
+                continue;
+            }
+
+            if (kind == PlaceKind.Segment)
+            {
+                var joins = ranges > 0 && FrameRange.Joins(first, last, place.Segment, RangeBuffers.RangeBytesMax);
+                if (at >= end && !joins) break;
+                if (!joins && ++ranges > rangesMax) break;
+                if (!joins) first = place.Segment;
+                last = place.Segment;
+                var (offset, length) = (place.BlockOffset * geometry.BlockLengthBytes, (int)place.Blocks * geometry.BlockLengthBytes);
+                if (!cache.Contains(FrameKey.Of(place.Segment), offset, length)) needs.Add(new FrameNeed(place, 0));
+            }
+            else if (at >= end)
+            {
+                break;
+            }
+
+            at += place.Blocks;
+        }
+
+        if (needs.Count > 0) fetcher.Fetch(needs, null, isStream: true);
+        return Math.Min(at, geometry.CapacityBlocks);
+    }
+}
