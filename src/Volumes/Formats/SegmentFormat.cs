@@ -200,7 +200,7 @@ internal readonly record struct FrameHeader(ulong Lba, uint Blocks, FrameCodec C
         WriteUInt32LittleEndian(frame[28..], Crc32C.Compute(frame[..28], seed));
     }
 
-    /// <summary>Checks a whole frame, header and payload; false if any check fails.</summary>
+    /// <summary>Checks a whole frame, header and payload, with or without the padding behind it; false if any check fails.</summary>
     public static bool TryParse(ReadOnlySpan<byte> frame, uint seed, int blockLengthBytes, out FrameHeader header)
     {
         header = default;
@@ -214,8 +214,8 @@ internal readonly record struct FrameHeader(ulong Lba, uint Blocks, FrameCodec C
             ReadUInt32LittleEndian(frame[24..]));
         return header.Codec == FrameCodec.None
             && header.Blocks * (long)blockLengthBytes == header.StoredLengthBytes
-            && header.StoredLengthBytes == frame.Length - HeaderLengthBytes
+            && frame.Length - HeaderLengthBytes - header.StoredLengthBytes is >= 0 and < AlignmentBytes
             && header.StoredCrc == header.PlainCrc
-            && header.StoredCrc == Crc32C.Compute(frame[HeaderLengthBytes..]);
+            && header.StoredCrc == Crc32C.Compute(frame.Slice(HeaderLengthBytes, header.StoredLengthBytes));
     }
 }
