@@ -80,7 +80,7 @@ internal readonly record struct SegmentHeader(
             ReadInt64LittleEndian(blob[104..]));
         var possible = header.IndexCount is >= 0 and <= SegmentIndexEntry.CountMax
             && ReadInt32LittleEndian(blob[84..]) == header.IndexCount * SegmentIndexEntry.EntryLengthBytes
-            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes <= int.MaxValue
+            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes < Map.SegmentLocation.SegmentLengthMaxBytes
             && header.FirstWrite > 0 && header.LastWrite >= header.FirstWrite;
         return possible ? header : throw RecordEnvelope.Damaged(name, "its header holds impossible lengths");
     }
@@ -148,7 +148,7 @@ internal readonly record struct SegmentIndexEntry(ulong Lba, uint Blocks, Extent
                 ExtentKind.Zero => true,
                 ExtentKind.Data => entry.FrameOffsetBytes >= header.MetadataLengthBytes && entry.FrameOffsetBytes % FrameHeader.AlignmentBytes == 0
                     && entry.FrameLengthBytes > FrameHeader.HeaderLengthBytes && entry.FrameLengthBytes <= FrameHeader.FrameLengthMaxBytes
-                    && entry.FrameOffsetBytes <= header.LengthBytes - entry.FrameLengthBytes
+                    && entry.FrameOffsetBytes <= header.LengthBytes - FrameHeader.PaddedLength(entry.FrameLengthBytes)
                     && entry.Blocks <= FrameHeader.PayloadMaxBytes / header.BlockLengthBytes,
                 _ => false,
             };
@@ -176,6 +176,9 @@ internal readonly record struct FrameHeader(ulong Lba, uint Blocks, FrameCodec C
     public const int PayloadMaxBytes = 128 << 10;
 
     public const int FrameLengthMaxBytes = HeaderLengthBytes + PayloadMaxBytes;
+
+    /// <summary>The length of a frame with the padding behind it: up to a multiple of 16 bytes.</summary>
+    public static int PaddedLength(int frameLengthBytes) => (frameLengthBytes + AlignmentBytes - 1) / AlignmentBytes * AlignmentBytes;
 
     /// <summary>The header's checksum starts from its segment's identity, so that a frame of another segment never passes.</summary>
     public static uint Seed(Guid volumeId, SegmentId id)

@@ -34,6 +34,7 @@ internal readonly record struct SegmentLocation : IExtentLocation<SegmentLocatio
 
     private const int Unit = Formats.FrameHeader.AlignmentBytes;
     private const int BlockOffsetBits = 8; // A frame holds at most 128 KiB / 512 B = 256 blocks.
+    private const uint BlockOffsetMask = (1 << BlockOffsetBits) - 1;
 
     private readonly uint _sequence;
     private readonly uint _offsetAndBlock;
@@ -54,25 +55,46 @@ internal readonly record struct SegmentLocation : IExtentLocation<SegmentLocatio
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(sequence, (uint)sequence);
         if (frameOffsetBytes is < 0 or >= SegmentLengthMaxBytes || frameOffsetBytes % Unit != 0) throw new ArgumentOutOfRangeException(nameof(frameOffsetBytes), frameOffsetBytes, "No frame starts there.");
-        if (frameLengthBytes is < 0 or > FrameLengthLimitBytes - Unit) throw new ArgumentOutOfRangeException(nameof(frameLengthBytes), frameLengthBytes, "No frame is that long.");
+        if (frameLengthBytes is <= 0 or > FrameLengthLimitBytes - Unit) throw new ArgumentOutOfRangeException(nameof(frameLengthBytes), frameLengthBytes, "No frame is that long.");
         _sequence = (uint)sequence;
         _offsetAndBlock = (uint)(frameOffsetBytes / Unit) << BlockOffsetBits;
         _frameLengthUnits = (ushort)((frameLengthBytes + Unit - 1) / Unit);
     }
 
+    /// <summary>From the fields of <see cref="MapLeafFormat"/>, each within its bits.</summary>
+    internal static SegmentLocation FromUnits(uint sequence, uint frameOffsetUnits, uint frameLengthUnits, uint blockOffset) =>
+        new(sequence, (frameOffsetUnits << BlockOffsetBits) | blockOffset, (ushort)frameLengthUnits);
+
     public long Sequence => _sequence;
 
-    public int FrameOffsetBytes => (int)(_offsetAndBlock >> BlockOffsetBits) * Unit;
+    public int FrameOffsetBytes => (int)FrameOffsetUnits * Unit;
 
     /// <summary>The frame's length with its padding: the exact length rounded up to a multiple of 16.</summary>
     public int FrameLengthBytes => _frameLengthUnits * Unit;
 
     /// <summary>Which of the frame's blocks this is.</summary>
-    public int BlockOffset => (int)(_offsetAndBlock & ((1 << BlockOffsetBits) - 1));
+    public int BlockOffset => (int)(_offsetAndBlock & BlockOffsetMask);
+
+    /// <summary>True for the default value: it stands for blocks that are known to hold nothing.</summary>
+    internal bool IsTrimmed => _frameLengthUnits == 0;
+
+    internal uint FrameOffsetUnits => _offsetAndBlock >> BlockOffsetBits;
+
+    internal uint FrameLengthUnits => _frameLengthUnits;
 
     /// <summary>The location <paramref name="blocks"/> further on in the same frame.</summary>
     public SegmentLocation Advance(uint blocks) => new(_sequence, _offsetAndBlock + blocks, _frameLengthUnits);
 
     public bool IsContinuedBy(in SegmentLocation next, uint blocks) =>
         _sequence == next._sequence && FrameOffsetBytes == next.FrameOffsetBytes && next.BlockOffset == BlockOffset + blocks;
+
+    /// <summary>The location <paramref name="blocks"/> further on in a run of full frames: each holds <paramref name="frameBlocks"/>, is as long as this one, and starts where the one before ends.</summary>
+    internal SegmentLocation AdvanceThroughFrames(uint blocks, uint frameBlocks)
+    {
+        if (IsTrimmed) return this;
+        var block = (_offsetAndBlock & BlockOffsetMask) + blocks;
+        if (block < frameBlocks) return new(_sequence, _offsetAndBlock + blocks, _frameLengthUnits);
+        var offset = FrameOffsetUnits + (block / frameBlocks * _frameLengthUnits);
+        return FromUnits(_sequence, offset, _frameLengthUnits, block % frameBlocks);
+    }
 }
