@@ -8,7 +8,9 @@ namespace Gateway.Volumes;
 /// <summary>What a new volume shall be.</summary>
 /// <param name="SizeBytes">Capacity in bytes, a multiple of the logical block length.</param>
 /// <param name="BlockSizeBytes">Logical block length: 512 or 4096.</param>
-public readonly record struct VolumeSpec(long SizeBytes, int BlockSizeBytes = VolumeSpec.BlockSizeDefaultBytes)
+/// <param name="Compression">How its data is compressed.</param>
+public readonly record struct VolumeSpec(
+    long SizeBytes, int BlockSizeBytes = VolumeSpec.BlockSizeDefaultBytes, VolumeCompression Compression = VolumeCompression.Lz4)
 {
     public const int BlockSizeDefaultBytes = 512;
     public const int PhysicalBlockSizeBytes = 4096;
@@ -21,6 +23,7 @@ public readonly record struct VolumeSpec(long SizeBytes, int BlockSizeBytes = Vo
 /// <param name="Id">Identity.</param>
 /// <param name="SizeBytes">Capacity in bytes.</param>
 /// <param name="BlockSizeBytes">Logical block length in bytes.</param>
+/// <param name="Compression">How its data is compressed: lz4, zstd or none.</param>
 /// <param name="CreatedAt">When it was made.</param>
 /// <param name="Epoch">Newest writer number; 0 before the first opening.</param>
 /// <param name="Owner">The newest writer, as it named itself.</param>
@@ -34,6 +37,7 @@ public sealed record VolumeInfo(
     Guid Id,
     long SizeBytes,
     int BlockSizeBytes,
+    string Compression,
     DateTimeOffset CreatedAt,
     long Epoch,
     string? Owner,
@@ -64,6 +68,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         }
 
         await CheckStoreAsync(cancellationToken);
+        var compression = VolumeCompressionNames.NameOf(spec.Compression);
         var record = new VolumeRecord
         {
             Name = name,
@@ -72,6 +77,8 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             BlockSizeBytes = spec.BlockSizeBytes,
             PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
             CreatedAt = time.GetUtcNow(),
+            Features = spec.Compression == VolumeCompression.None ? [] : [compression],
+            CompressionName = spec.Compression == VolumeCompression.None ? null : compression,
         };
         var key = keys.Record(FirstRecord);
         try
@@ -85,7 +92,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             if (existing.Id != record.Id) throw AlreadyExists(name);
         }
 
-        return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
+        return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, compression, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
     }
 
     /// <summary>The names of the volumes in the store, in order; folders that are none are left out.</summary>
@@ -120,6 +127,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             state.Volume.Id,
             state.Volume.SizeBytes,
             state.Volume.BlockSizeBytes,
+            VolumeCompressionNames.NameOf(state.Volume.Compression),
             state.Volume.CreatedAt,
             state.NewestEpoch,
             state.NewestRecord?.Owner,

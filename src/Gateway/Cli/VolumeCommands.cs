@@ -27,14 +27,17 @@ internal static class VolumeCommands
         var path = PathArgument();
         var size = new Option<string>("--size", "-s") { Description = "Capacity: bytes, or with a unit (512MiB, 1.5TiB, 20GB). A multiple of the block size.", Required = true, HelpName = "SIZE" };
         var blockSize = new Option<int>("--block-size") { Description = "Logical block size in bytes, 512 or 4096.", DefaultValueFactory = _ => VolumeSpec.BlockSizeDefaultBytes, HelpName = "BYTES" };
+        var compression = new Option<string>("--compression") { Description = "How its data is compressed: lz4 (fast), zstd (smaller, takes more processor time) or none.", DefaultValueFactory = _ => VolumeCompressionNames.NameOf(VolumeCompression.Lz4), HelpName = "CODEC" };
+        compression.AcceptOnlyFromAmong([.. VolumeCompressionNames.All]);
         var output = OutputOption();
-        var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, output };
+        var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, compression, output };
         command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
         {
             var name = VolumePath.Parse(result.GetValue(path)!);
             if (!ByteSize.TryParse(result.GetValue(size)!, out var bytes))
                 throw new ConfigurationException($"'{result.GetValue(size)}' is no size. Write bytes, or a number with a unit: 512MiB, 1.5TiB, 20GB.");
-            var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize)), cancellation);
+            _ = VolumeCompressionNames.TryParse(result.GetValue(compression)!, out var codec); // The option takes no other.
+            var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize), codec), cancellation);
             if (result.GetValue(output) == JsonOutput) await WriteJsonAsync(writer, info);
             else await writer.WriteLineAsync($"Created volume {name}, {ByteSize.Format(info.SizeBytes)} in blocks of {info.BlockSizeBytes} bytes.\nIts TCMU configuration string is gateway/{name}.");
         }));
@@ -108,6 +111,7 @@ internal static class VolumeCommands
                 ["Id", info.Id.ToString()],
                 ["Size", $"{ByteSize.Format(info.SizeBytes)} ({Text(info.SizeBytes)} bytes)"],
                 ["Block size", $"{Text(info.BlockSizeBytes)} bytes"],
+                ["Compression", info.Compression],
                 ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
                 ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
                 ["Segments", $"{Text(info.Segments)}, the last is {Text(info.LastSequence)}" + (info.StaleSegments > 0 ? $"; {Text(info.StaleSegments)} left over from fenced writers" : "")],

@@ -30,12 +30,13 @@ internal interface IUploadTarget
 internal sealed class SegmentUploader : IAsyncDisposable
 {
     /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
-    private const int RecordsMax = SegmentIndexEntry.CountMax / 4;
+    private const int RecordsMax = SegmentIndexEntry.CountMax / 16;
 
     private readonly IBlobStore _store;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
     private readonly JournalFile _journal;
+    private readonly SegmentBuilder _builder;
     private readonly JournalAppender _appender;
     private readonly IUploadTarget _target;
     private readonly VolumeOptions _options;
@@ -80,6 +81,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _time = time;
         _random = random;
         _logger = logger;
+        _builder = new SegmentBuilder(_volume, journal, SegmentBufferPool.Shared);
         _nextSequence = state.End.Sequence + 1;
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -229,23 +231,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Builds and puts one segment. Null: somebody else holds its name, so we are fenced.</summary>
     private async Task<BuiltSegment?> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
-        var segment = await BuildAsync(id, batches);
+        var segment = await _builder.BuildAsync(batches, id, Guid.NewGuid(), _time.GetUtcNow());
         return await PutAsync(segment) ? segment : null;
-    }
-
-    private async Task<BuiltSegment> BuildAsync(SegmentId id, List<JournalBatch> batches)
-    {
-        var builder = new SegmentBuilder(_volume);
-        foreach (var batch in batches)
-        {
-            var content = new byte[batch.Header.LengthBytes];
-            await _journal.ReadAsync(content, batch.Header.Position);
-            var intact = JournalBatchHeader.TryParse(content, _journal.Seed, out var header) && header == batch.Header && JournalFile.TryCheckRecords(content, header, out _);
-            if (!intact) throw new IOException($"Journal '{_journal.Path}' does not return what was written to it at position {batch.Header.Position}.");
-            builder.Add(header, content);
-        }
-
-        return builder.Build(id, Guid.NewGuid(), _time.GetUtcNow());
     }
 
     private async Task<bool> PutAsync(BuiltSegment segment)
@@ -256,6 +243,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             try
             {
                 await _store.PutAsync(key, segment.Content, Precondition.Absent, _stop.Token);
+                if (attempt == 1) segment.Recycle(); // A failed attempt may go on below us, and read what is no longer there.
                 return true;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
