@@ -40,7 +40,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -55,7 +55,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _epochs.Add((recovered.State.End.Sequence + 1, epoch));
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
-        _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
+        _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, newNonce, logger);
         _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();

@@ -42,6 +42,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly long _epoch;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
@@ -67,6 +68,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         VolumeOptions options,
         TimeProvider time,
         Random random,
+        Func<Guid> newNonce,
         ILogger logger)
     {
         _store = store;
@@ -79,6 +81,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _epoch = epoch;
         _time = time;
         _random = random;
+        _newNonce = newNonce;
         _logger = logger;
         _nextSequence = state.End.Sequence + 1;
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -133,7 +136,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
@@ -151,9 +154,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                     var id = new SegmentId(_epoch, _nextSequence++);
                     var upload = UploadAsync(id, batches);
                     _uploads.Enqueue(new Upload(batches[^1].Header, upload));
-
-                    // Not from inside the upload: the loop must find it complete when it wakes.
-                    _ = upload.ContinueWith(static (_, signal) => ((AsyncSignal)signal!).Set(), _signal, TaskScheduler.Default);
+                    _ = WakeAfterAsync(upload);
                 }
 
                 if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
@@ -185,11 +186,19 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 _drained?.TrySetResult(false);
             }
 
-            await _stop.CancelAsync(); // What still travels would not count any more.
-
-            foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
+            _stop.Cancel(); // What still travels would not count any more.
+            foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
+
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()
@@ -245,7 +254,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             builder.Add(header, content);
         }
 
-        return builder.Build(id, Guid.NewGuid(), _time.GetUtcNow());
+        return builder.Build(id, _newNonce(), _time.GetUtcNow());
     }
 
     private async Task<bool> PutAsync(BuiltSegment segment)
