@@ -43,7 +43,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -59,12 +59,12 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
         var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
-        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, logger);
+        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, Guid.NewGuid, logger);
+        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
         _housekeeper.Start();
     }
 

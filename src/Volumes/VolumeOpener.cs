@@ -28,6 +28,7 @@ public sealed class VolumeOpener
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     /// <param name="store">Where the volumes are.</param>
@@ -42,7 +43,17 @@ public sealed class VolumeOpener
     {
     }
 
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
+    internal VolumeOpener(
+        IBlobStore store,
+        VolumeOptions options,
+        JournalOptions journalOptions,
+        IJournalDirectory journals,
+        string owner,
+        TimeProvider time,
+        Random random,
+        ILogger logger,
+        Func<Guid>? newNonce = null)
     {
         _store = store;
         _options = options;
@@ -51,6 +62,7 @@ public sealed class VolumeOpener
         _owner = owner;
         _time = time;
         _random = random;
+        _newNonce = newNonce ?? Guid.NewGuid;
         _logger = logger;
     }
 
@@ -74,7 +86,7 @@ public sealed class VolumeOpener
             await RefuseSupersededRootAsync(recovered.State, cancellationToken);
             await TakeOverAsync(recovered, claim, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _newNonce, _logger);
         }
         catch
         {
@@ -131,7 +143,7 @@ public sealed class VolumeOpener
         var disk = _journals.Create(unfinished, _journalOptions.CapacityBytes);
         try
         {
-            var journal = await JournalFile.CreateAsync(disk, volumeId, Guid.NewGuid(), 0);
+            var journal = await JournalFile.CreateAsync(disk, volumeId, _newNonce(), 0);
             _journals.Rename(unfinished, name);
             return (journal, true);
         }
@@ -194,7 +206,7 @@ public sealed class VolumeOpener
         {
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
-            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
+            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : _newNonce(),
             CreatedAt = _time.GetUtcNow(),
         };
         await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });

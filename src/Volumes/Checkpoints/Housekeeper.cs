@@ -106,7 +106,7 @@ internal sealed class Housekeeper : IAsyncDisposable
     /// <summary>Ends at once.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         await _loop;
         await _timer.DisposeAsync();

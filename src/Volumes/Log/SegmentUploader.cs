@@ -42,6 +42,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly VolumeOptions _options;
     private readonly long _epoch;
     private readonly TimeProvider _time;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
@@ -69,6 +70,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         long epoch,
         VolumeOptions options,
         TimeProvider time,
+        Func<Guid> newNonce,
         ILogger logger)
     {
         _writer = writer;
@@ -80,6 +82,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _options = options;
         _epoch = epoch;
         _time = time;
+        _newNonce = newNonce;
         _logger = logger;
         _builder = new SegmentBuilder(_volume, journal, SegmentBufferPool.Shared);
         _nextSequence = state.End.Sequence + 1;
@@ -156,7 +159,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
@@ -172,9 +175,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 while (_uploads.Count < _options.UploadWindow && TakeNext() is { } upload)
                 {
                     _uploads.Enqueue(upload);
-
-                    // Not from inside the upload: the loop must find it complete when it wakes.
-                    _ = upload.Segment.ContinueWith(static (_, signal) => ((AsyncSignal)signal!).Set(), _signal, TaskScheduler.Default);
+                    _ = WakeAfterAsync(upload.Segment);
                 }
 
                 if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
@@ -212,9 +213,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 foreach (var upload in _uploads) upload.Moved?.Done.TrySetResult(false);
             }
 
-            await _stop.CancelAsync(); // What still travels would not count any more.
-
-            foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
+            _stop.Cancel(); // What still travels would not count any more.
+            foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
 
@@ -233,6 +233,15 @@ internal sealed class SegmentUploader : IAsyncDisposable
             if (!_moved.TryDequeue(out moved)) return null;
         return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
     }
+
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()
@@ -271,7 +280,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
     private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
-        var segment = await _builder.BuildAsync(batches, id, Guid.NewGuid(), _time.GetUtcNow());
+        var segment = await _builder.BuildAsync(batches, id, _newNonce(), _time.GetUtcNow());
         await PutAsync(segment);
         return segment;
     }
