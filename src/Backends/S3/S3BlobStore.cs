@@ -16,9 +16,6 @@ namespace Gateway.Backends.S3;
 /// </remarks>
 public sealed class S3BlobStore : IBlobStore
 {
-    /// <summary>Body bytes in one write to the connection.</summary>
-    private const int BufferBytes = 256 << 10;
-
     private readonly S3StoreOptions _options;
     private readonly string _prefix;
     private readonly bool _unsignedPayload;
@@ -246,32 +243,8 @@ public sealed class S3BlobStore : IBlobStore
 
     private AmazonS3Client CreateClient()
     {
-        var config = new AmazonS3Config
-        {
-            ForcePathStyle = _options.ForcePathStyle ?? _options.Endpoint is not null,
-            // Retries are the caller's: one inside would turn our own success, its answer lost, into PreconditionFailed unseen.
-            MaxErrorRetry = 0,
-            MaxStaleConnectionRetries = 0,
-            // The SDK's default, a CRC in a trailer, is refused by older stores with 400.
-            RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
-            ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
-            Timeout = Timeout.InfiniteTimeSpan,
-            BufferSize = BufferBytes,
-            HttpClientFactory = new S3HttpClientFactory(_options),
-            DisableLogging = true,
-            LogMetrics = false,
-            EndpointDiscoveryEnabled = false,
-        };
-        if (_options.Endpoint is { } endpoint)
-        {
-            config.ServiceURL = endpoint.GetLeftPart(UriPartial.Authority);
-            config.AuthenticationRegion = _options.Region;
-        }
-        else
-        {
-            config.RegionEndpoint = Amazon.RegionEndpoint.GetBySystemName(_options.Region);
-        }
-
+        var config = S3Configuration.For(_options);
+        config.HttpClientFactory = new S3HttpClientFactory(_options);
         return S3Credentials.From(_options) is { } credentials ? new AmazonS3Client(credentials, config) : new AmazonS3Client(config);
     }
 }
