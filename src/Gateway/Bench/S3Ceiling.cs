@@ -36,7 +36,7 @@ internal sealed class S3Ceiling : IAsyncDisposable
         _time = time;
         _store = new S3BlobStore(options, time);
         _requests = new S3Requests(options, time);
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false, ActivityHeadersPropagator = null }) { Timeout = options.RequestTimeout };
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ActivityHeadersPropagator = null }) { Timeout = options.RequestTimeout };
         _content = new byte[objectBytes];
         random.NextBytes(_content);
         _buffers = [.. Enumerable.Range(0, concurrency).Select(_ => new byte[objectBytes])];
