@@ -54,7 +54,8 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _epochs = recovered.Epochs;
         _epochs.Add((recovered.State.End.Sequence + 1, epoch));
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
-        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
+        var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
+        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
         _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
         _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
@@ -96,7 +97,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
-        if (await _uploader.DrainAsync().WaitAsync(cancellationToken)) return;
+        if (await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(cancellationToken)) return;
         throw new VolumeException(
             _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
             $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
@@ -111,7 +112,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         {
             try
             {
-                await _uploader.DrainAsync().WaitAsync(_options.CloseTimeout, _time);
+                await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(_options.CloseTimeout, _time);
             }
             catch (TimeoutException)
             {
@@ -131,11 +132,13 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _uploader.Add(batch);
     }
 
-    void IJournalSink.SpaceNeeded()
+    void IJournalSink.SpaceNeeded(bool isFirst)
     {
-        VolumeLog.JournalFull(_logger, Name);
-        _uploader.Hurry();
+        if (isFirst) VolumeLog.JournalFull(_logger, Name);
+        _uploader.Hurry(_appender.AppendedPosition);
     }
+
+    void IJournalSink.BucketNeeded(long position) => _uploader.Hurry(position);
 
     void IJournalSink.JournalFailed(Exception failure) => GoOffline("its local journal failed.", failure);
 

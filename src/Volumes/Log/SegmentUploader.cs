@@ -32,6 +32,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
     private const int RecordsMax = SegmentIndexEntry.CountMax / 4;
 
+    /// <summary>Part of the journal that seals a segment, however little data is in it: space must come back long before the journal is full.</summary>
+    private const int JournalShare = 8;
+
+    /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
+    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
+
     private readonly IBlobStore _store;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -49,11 +55,14 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly Queue<Upload> _uploads = new();
     private readonly AsyncSignal _signal = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _leave;
     private readonly ITimer _ageTimer;
+    private readonly List<(long Position, TaskCompletionSource<bool> Done)> _drains = [];
     private long _pendingBytes;
-    private bool _drain;
+    private long _pendingSpaceBytes;
+    private long _sealTo;
+    private long _committed;
     private bool _ended;
-    private TaskCompletionSource<bool>? _drained;
     private long _nextSequence;
     private Task _loop = Task.CompletedTask;
 
@@ -81,6 +90,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _random = random;
         _logger = logger;
         _nextSequence = state.End.Sequence + 1;
+        _committed = journal.Superblock.TailPosition;
+        _leave = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -99,46 +110,58 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             if (_pending.Count == 0) _ageTimer.Change(_options.SealAfter, Timeout.InfiniteTimeSpan);
             _pending.Enqueue((batch, _time.GetTimestamp()));
-            wake = _pendingBytes < _options.SegmentBytes;
+            wake = !IsSegmentPending;
             _pendingBytes += batch.DataBytes;
-            wake &= _pendingBytes >= _options.SegmentBytes;
+            _pendingSpaceBytes += batch.Header.LengthBytes;
+            wake &= IsSegmentPending;
         }
 
         if (wake) _signal.Set();
     }
 
-    /// <summary>Seals what is pending without waiting for size or age; true when it is in the bucket, false if the uploader ended before.</summary>
-    public Task<bool> DrainAsync()
+    /// <summary>
+    /// Seals what stands before a journal position without waiting for size or age; true when it is in the bucket, false if the uploader ended
+    /// before.
+    /// </summary>
+    public Task<bool> DrainAsync(long position)
     {
-        Task<bool> drained;
+        TaskCompletionSource<bool> drained;
         lock (_gate)
         {
+            if (_committed >= position) return Task.FromResult(true);
             if (_ended) return Task.FromResult(false);
-            _drain = true;
-            _drained ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-            drained = _drained.Task;
+            drained = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _drains.Add((position, drained));
         }
 
-        _signal.Set();
-        return drained;
+        Hurry(position);
+        return drained.Task;
     }
 
-    /// <summary>Seals what is pending without waiting for size or age.</summary>
-    public void Hurry()
+    /// <summary>Seals what stands before a journal position without waiting for size or age.</summary>
+    public void Hurry(long position)
     {
-        lock (_gate) _drain = true;
+        lock (_gate)
+        {
+            if (_sealTo >= position) return;
+            _sealTo = position;
+        }
+
         _signal.Set();
     }
 
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        await StopAsync();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
         _stop.Dispose();
+        _leave.Dispose();
     }
+
+    private bool IsSegmentPending => _pendingBytes >= _options.SegmentBytes || _pendingSpaceBytes >= _journal.CapacityBytes / JournalShare;
 
     private async Task RunAsync()
     {
@@ -182,10 +205,11 @@ internal sealed class SegmentUploader : IAsyncDisposable
             lock (_gate)
             {
                 _ended = true;
-                _drained?.TrySetResult(false);
+                foreach (var drain in _drains) drain.Done.TrySetResult(false);
+                _drains.Clear();
             }
 
-            await _stop.CancelAsync(); // What still travels would not count any more.
+            await StopAsync(); // What still travels would not count any more.
 
             foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
         }
@@ -196,17 +220,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (_pending.Count == 0)
-            {
-                _drain = false;
-                if (_uploads.Count > 0) return null;
-                _drained?.TrySetResult(true);
-                _drained = null;
-                return null;
-            }
-
-            var age = _time.GetElapsedTime(_pending.Peek().At);
-            if (!_drain && _pendingBytes < _options.SegmentBytes && age < _options.SealAfter)
+            if (!_pending.TryPeek(out var oldest)) return null;
+            var age = _time.GetElapsedTime(oldest.At);
+            if (oldest.Batch.Header.Position >= _sealTo && !IsSegmentPending && age < _options.SealAfter)
             {
                 _ageTimer.Change(_options.SealAfter - age, Timeout.InfiniteTimeSpan);
                 return null;
@@ -220,6 +236,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 records += next.Batch.Header.RecordCount;
                 bytes += next.Batch.DataBytes;
                 _pendingBytes -= next.Batch.DataBytes;
+                _pendingSpaceBytes -= next.Batch.Header.LengthBytes;
             }
 
             return batches;
@@ -255,7 +272,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             try
             {
-                await _store.PutAsync(key, segment.Content, Precondition.Absent, _stop.Token);
+                await _store.PutAsync(key, segment.Content, Precondition.Absent, _stop.Token).AsTask().WaitAsync(_leave.Token);
                 return true;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
@@ -277,7 +294,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         try
         {
             var stored = new byte[SegmentHeader.HeaderLengthBytes];
-            await _store.ReadExactlyAsync(key, 0, stored, _stop.Token);
+            await _store.ReadExactlyAsync(key, 0, stored, _stop.Token).AsTask().WaitAsync(_leave.Token);
             return SegmentHeader.Parse(stored, key.Value) == header;
         }
         catch (VolumeException)
@@ -332,7 +349,25 @@ internal sealed class SegmentUploader : IAsyncDisposable
         await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
         _appender.Release(last.EndPosition);
         foreach (var _ in arrived) _uploads.Dequeue();
+        SetCommitted(last.EndPosition);
         return true;
+    }
+
+    private void SetCommitted(long position)
+    {
+        lock (_gate)
+        {
+            _committed = position;
+            foreach (var drain in _drains)
+                if (drain.Position <= position) drain.Done.TrySetResult(true);
+            _drains.RemoveAll(d => d.Position <= position);
+        }
+    }
+
+    private async ValueTask StopAsync()
+    {
+        _leave.CancelAfter(StopGrace);
+        await _stop.CancelAsync();
     }
 
     private async Task<bool> NewerEpochExistsAsync()
@@ -341,7 +376,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             try
             {
-                return await _store.GetLengthAsync(_keys.Epoch(_epoch + 1), _stop.Token) is not null;
+                return await _store.GetLengthAsync(_keys.Epoch(_epoch + 1), _stop.Token).AsTask().WaitAsync(_leave.Token) is not null;
             }
             catch (Exception e) when (!_stop.IsCancellationRequested)
             {
