@@ -55,7 +55,8 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _bucket = recovered.Bucket;
         _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
-        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
+        var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
+        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
         var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
         _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         IBlockPlaces places = this;
@@ -101,7 +102,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
-        if (await _uploader.DrainAsync().WaitAsync(cancellationToken)) return;
+        if (await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(cancellationToken)) return;
         throw new VolumeException(
             _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
             $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
@@ -116,7 +117,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         {
             try
             {
-                await _uploader.DrainAsync().WaitAsync(_options.CloseTimeout, _time);
+                await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(_options.CloseTimeout, _time);
             }
             catch (TimeoutException)
             {
@@ -169,11 +170,13 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _uploader.Add(batch);
     }
 
-    void IJournalSink.SpaceNeeded()
+    void IJournalSink.SpaceNeeded(bool isFirst)
     {
-        VolumeLog.JournalFull(_logger, Name);
-        _uploader.Hurry();
+        if (isFirst) VolumeLog.JournalFull(_logger, Name);
+        _uploader.Hurry(_appender.AppendedPosition);
     }
+
+    void IJournalSink.BucketNeeded(long position) => _uploader.Hurry(position);
 
     void IJournalSink.JournalFailed(Exception failure) => GoOffline("its local journal failed.", failure);
 
