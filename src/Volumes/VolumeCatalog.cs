@@ -1,5 +1,6 @@
 using System.Globalization;
 using Gateway.Backends.Core;
+using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Log;
 
@@ -120,8 +121,10 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     {
         CheckName(name);
         var state = await LogState.LoadAsync(store, name, cancellationToken);
-        long lastWrite = 0;
+        var lastWrite = state.Root?.LastWrite ?? 0;
         if (state.Segments.Length > 0) lastWrite = (await state.ReadMetadataAsync(store, state.Segments[^1], cancellationToken)).Header.LastWrite;
+        var (segments, bucketBytes) = await CountAsync(state.Keys, cancellationToken);
+        var valid = state.Segments.Length + (state.Root is null ? 0 : await CountCoveredAsync(state, cancellationToken));
         return new VolumeInfo(
             state.Volume.Name,
             state.Volume.Id,
@@ -133,9 +136,30 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             state.NewestRecord?.Owner,
             state.End.Sequence,
             lastWrite,
-            state.Segments.Length,
-            state.ListedCount - state.Segments.Length,
-            state.BucketBytes);
+            valid,
+            Math.Max(0, segments - valid),
+            bucketBytes);
+    }
+
+    /// <summary>Segments that the checkpoint says exist.</summary>
+    private async Task<int> CountCoveredAsync(LogState state, CancellationToken cancellationToken)
+    {
+        var index = new BucketIndex(state.Volume);
+        await index.RestoreAsync(state.Root!, new MapLoader(store, state.Volume, state.Keys, index, new Lock()), cancellationToken);
+        return (int)index.Segments.Count;
+    }
+
+    private async Task<(int Segments, long Bytes)> CountAsync(VolumeKeys keys, CancellationToken cancellationToken)
+    {
+        var segments = 0;
+        long bytes = 0;
+        await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
+        {
+            bytes += blob.LengthBytes;
+            if (blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)) segments++;
+        }
+
+        return (segments, bytes);
     }
 
     /// <summary>Whether a volume, or a store in the configuration, can have that name.</summary>

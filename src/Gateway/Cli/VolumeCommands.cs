@@ -7,11 +7,11 @@ using Gateway.Volumes;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info</c>.</summary>
+/// <summary><c>volume create|list|info|check</c>.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
-    private const string JsonOutput = "json";
+    internal const string JsonOutput = "json";
 
     public static Command Build()
     {
@@ -19,6 +19,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(BuildCreate());
         volume.Subcommands.Add(BuildList());
         volume.Subcommands.Add(BuildInfo());
+        volume.Subcommands.Add(VolumeCheckCommand.Build());
         return volume;
     }
 
@@ -122,9 +123,9 @@ internal static class VolumeCommands
         return command;
     }
 
-    private static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
+    internal static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
 
-    private static Option<string> OutputOption()
+    internal static Option<string> OutputOption()
     {
         var option = new Option<string>("--output", "-o") { Description = "Form of the output: text or json.", DefaultValueFactory = _ => TextOutput, HelpName = "FORM" };
         option.AcceptOnlyFromAmong(TextOutput, JsonOutput);
@@ -133,11 +134,17 @@ internal static class VolumeCommands
 
     private static VolumeCatalog Catalog(StoreSet stores, VolumePath path) => new(stores.Get(path.Store), TimeProvider.System);
 
-    private static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task> action) => CommandLine.RunAsync(
+    internal static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task> action) => RunAsync(result, async (stores, writer) =>
+    {
+        await action(stores, writer);
+        return 0;
+    });
+
+    internal static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task<int>> action) => CommandLine.RunAsync(
         async () =>
         {
             await using var stores = new StoreSet(GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!), TimeProvider.System);
-            await action(stores, result.InvocationConfiguration.Output);
+            return await action(stores, result.InvocationConfiguration.Output);
         },
         result.InvocationConfiguration.Error);
 

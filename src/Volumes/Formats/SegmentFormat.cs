@@ -104,7 +104,7 @@ internal readonly record struct SegmentHeader(
             ReadInt64LittleEndian(blob[116..]));
         var possible = header.IndexCount is >= 0 and <= SegmentIndexEntry.CountMax
             && ReadInt32LittleEndian(blob[84..]) == header.IndexCount * SegmentIndexEntry.EntryLengthBytes
-            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes <= int.MaxValue
+            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes < Map.SegmentLocation.SegmentLengthMaxBytes
             && header.FirstWrite > 0 && header.HasPossibleWrites;
         return possible ? header : throw RecordEnvelope.Damaged(name, "its header holds impossible values");
     }

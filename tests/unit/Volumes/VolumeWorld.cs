@@ -43,6 +43,10 @@ internal sealed class VolumeWorld : IAsyncDisposable
         RetryDelayMin = TimeSpan.FromMilliseconds(1),
         RetryDelayMax = TimeSpan.FromMilliseconds(10),
         CacheBytes = 256 << 10,
+        CheckpointSegmentsMin = 2,
+        CheckpointSegments = 6,
+        CheckpointIdle = TimeSpan.FromMilliseconds(20),
+        RemoveAfter = TimeSpan.FromMilliseconds(200),
     };
 
     public async Task CreateAsync(long sizeBytes = 1 << 20)
