@@ -1,3 +1,4 @@
+using Gateway.Volumes.Formats;
 using System.Buffers;
 using Gateway.Volumes.Map;
 using Xunit;
