@@ -31,6 +31,7 @@ internal static class S3BenchCommand
     private static readonly Option<string?> RegionOption = new("--region") { Description = "Without --store: the region; us-east-1 if left out.", HelpName = "REGION" };
     private static readonly Option<string?> AccessKeyOption = new("--access-key-id") { Description = "Without --store: with --secret-access-key-file. Without them: the environment, the default profile, the instance's role.", HelpName = "ID" };
     private static readonly Option<string?> SecretFileOption = new("--secret-access-key-file") { Description = "A file that holds the secret access key and nothing else.", HelpName = "FILE" };
+    private static readonly Option<bool> SignPayloadOption = new("--sign-payload") { Description = "Without --store: our store signs the hash of what it puts." };
     private static readonly Option<string> SizeOption = new("--size") { Description = "Length of every object.", DefaultValueFactory = _ => "8MiB", HelpName = "SIZE" };
     private static readonly Option<int> ConcurrencyOption = new("--concurrency") { Description = "Requests on their way at a time.", DefaultValueFactory = _ => 8, HelpName = "N" };
     private static readonly Option<double> SecondsOption = new("--seconds") { Description = "Time to measure, in all.", DefaultValueFactory = _ => 48, HelpName = "N" };
@@ -41,7 +42,7 @@ internal static class S3BenchCommand
         OutputOption.AcceptOnlyFromAmong(TextOutput, JsonOutput);
         var command = new Command("s3", "Measures our S3 store against a lean signed HTTP client, in turns, on one bucket.")
         {
-            StoreOption, EndpointOption, BucketOption, RegionOption, AccessKeyOption, SecretFileOption, SizeOption, ConcurrencyOption, SecondsOption, OutputOption,
+            StoreOption, EndpointOption, BucketOption, RegionOption, AccessKeyOption, SecretFileOption, SignPayloadOption, SizeOption, ConcurrencyOption, SecondsOption, OutputOption,
         };
         command.SetAction((result, cancellation) => CommandLine.RunAsync(
             async () =>
@@ -111,6 +112,7 @@ internal static class S3BenchCommand
             Bucket = result.GetValue(BucketOption) ?? throw new ConfigurationException("Name a store of the configuration with --store, or a bucket with --bucket."),
             AccessKeyId = result.GetValue(AccessKeyOption),
             SecretAccessKeyFile = result.GetValue(SecretFileOption),
+            SignPayload = result.GetValue(SignPayloadOption),
         };
         if (result.GetValue(RegionOption) is { } region) options.Region = region;
         var faults = options.Validate(new ValidationContext(options, "store", null, null)).Select(f => f.ErrorMessage).ToArray();
