@@ -73,7 +73,7 @@ internal static class CheckpointFormat
             Position = new SegmentId(ReadInt64LittleEndian(header[64..]), ReadInt64LittleEndian(header[72..])),
             LastWrite = ReadInt64LittleEndian(header[80..]),
             NextMapBlob = ReadUInt32LittleEndian(header[104..]),
-            Epochs = Take(ref lists, epochs, EpochLengthBytes, at => new EpochRange(ReadInt64LittleEndian(at), ReadInt64LittleEndian(at[8..]), ReadInt64LittleEndian(at[16..]))),
+            Epochs = Take(ref lists, epochs, EpochLengthBytes, at => new EpochSpan(ReadInt64LittleEndian(at), ReadInt64LittleEndian(at[8..]), ReadInt64LittleEndian(at[16..]))),
             MapPages = Take(ref lists, mapPages, PageLengthBytes, ReadPage),
             SegmentPages = Take(ref lists, segmentPages, PageLengthBytes, ReadPage),
             MapBlobs = Take(ref lists, mapBlobs, BlobLengthBytes, at => new MapBlobUse(
@@ -91,7 +91,7 @@ internal static class CheckpointFormat
         {
             WriteInt64LittleEndian(lists, range.Epoch);
             WriteInt64LittleEndian(lists[8..], range.FirstSequence);
-            WriteInt64LittleEndian(lists[16..], range.LastSequence);
+            WriteInt64LittleEndian(lists[16..], range.LastWrite);
             lists = lists[EpochLengthBytes..];
         }
 

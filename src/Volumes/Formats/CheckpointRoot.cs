@@ -37,8 +37,8 @@ internal sealed record CheckpointRoot
     /// <summary>The last write that it covers.</summary>
     public required long LastWrite { get; init; }
 
-    /// <summary>Which epoch wrote which sequences, in order and without a gap, up to the position. A first part whose segments are all deleted may be left out.</summary>
-    public required EpochRange[] Epochs { get; init; }
+    /// <summary>Which epoch wrote which sequences, in order, up to the position. A first part whose segments are all deleted may be left out.</summary>
+    public required EpochSpan[] Epochs { get; init; }
 
     /// <summary>Pages of the map, in order of their numbers; absent ones left out.</summary>
     public required NumberedPointer[] MapPages { get; init; }
@@ -74,11 +74,11 @@ internal sealed record CheckpointRoot
         for (var i = 0; i < Epochs.Length; i++)
         {
             var range = Epochs[i];
-            if (range.Epoch <= 0 || range.FirstSequence <= 0 || range.LastSequence < range.FirstSequence) return Fault;
-            if (i > 0 && (range.Epoch <= Epochs[i - 1].Epoch || range.FirstSequence != Epochs[i - 1].LastSequence + 1)) return Fault;
+            if (range.Epoch <= 0 || range.FirstSequence <= 0 || range.LastWrite < 0) return Fault;
+            if (i > 0 && (range.Epoch <= Epochs[i - 1].Epoch || range.FirstSequence <= Epochs[i - 1].FirstSequence || range.LastWrite < Epochs[i - 1].LastWrite)) return Fault;
         }
 
-        return Position != default && (Epochs.Length == 0 || Epochs[^1].Epoch != Position.Epoch || Epochs[^1].LastSequence != Position.Sequence) ? Fault : null;
+        return Position != default && (Epochs.Length == 0 || Epochs[^1].Epoch != Position.Epoch || Epochs[^1].FirstSequence > Position.Sequence || Epochs[^1].LastWrite != LastWrite) ? Fault : null;
     }
 
     private string? FindBlobFault()

@@ -46,6 +46,10 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public BlobKey Checkpoint(CheckpointId id) => new(CheckpointPrefix + Pair(id.Epoch, id.Number));
 
+    /// <summary>True for the folders of a volume that this version knows.</summary>
+    public bool IsFolder(string folder) =>
+        folder == RecordPrefix || folder == EpochPrefix || folder == TakeoverPrefix || folder == LogPrefix || folder == MapPrefix || folder == CheckpointPrefix || folder == ReleasePrefix;
+
     /// <summary>Lower-case letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63 characters.</summary>
     public static bool IsValidName(string? name)
     {

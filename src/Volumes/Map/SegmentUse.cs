@@ -1,14 +1,6 @@
+using Gateway.Volumes.Formats;
+
 namespace Gateway.Volumes.Map;
-
-/// <summary>What a segment is made of.</summary>
-internal enum SegmentKind : byte
-{
-    /// <summary>Writes.</summary>
-    Log = 0,
-
-    /// <summary>Survivors that cleaning copied.</summary>
-    Moved = 1,
-}
 
 /// <summary>A segment and what is left of it.</summary>
 /// <param name="Sequence">Its place in the log.</param>

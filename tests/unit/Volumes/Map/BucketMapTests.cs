@@ -1,3 +1,4 @@
+using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;
 using Xunit;
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;
 using Xunit;
 
