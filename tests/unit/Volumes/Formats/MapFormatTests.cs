@@ -232,7 +232,7 @@ public class MapFormatTests
         }
     }
 
-    public static TheoryData<string> Faults => ["page order", "page blob", "page past blob", "blob order", "blob number", "epoch writes", "epoch order", "epoch end", "segment page", "position", "writer"];
+    public static TheoryData<string> Faults => ["page order", "page blob", "page past blob", "blob order", "blob number", "epoch sequence", "epoch order", "epoch past position", "epoch end", "segment page", "position", "writer"];
 
     [Theory, MemberData(nameof(Faults))]
     public void CheckpointRoot_ThatCannotBe_IsNotEncoded(string fault)
@@ -245,9 +245,10 @@ public class MapFormatTests
             "page past blob" => root with { MapPages = [new NumberedPointer(0, new PiecePointer(2, 9_900, 200, 1))] },
             "blob order" => root with { MapBlobs = [root.MapBlobs[1], root.MapBlobs[0]] },
             "blob number" => root with { NextMapBlob = 5 },
-            "epoch writes" => root with { Epochs = [new EpochSpan(1, 1, 1235), new EpochSpan(4, 7, 1234)] },
-            "epoch order" => root with { Epochs = [new EpochSpan(4, 1, 500), new EpochSpan(4, 6, 1234)] },
-            "epoch end" => root with { Epochs = [new EpochSpan(1, 1, 500), new EpochSpan(4, 6, 1233)] },
+            "epoch sequence" => root with { Epochs = [new EpochSpan(1, 6, 600), new EpochSpan(4, 6, 1234)] },
+            "epoch order" => root with { Epochs = [new EpochSpan(4, 1, 600), new EpochSpan(4, 6, 1234)] },
+            "epoch past position" => root with { Epochs = [new EpochSpan(1, 1, 600), new EpochSpan(4, 11, 1234)] },
+            "epoch end" => root with { Epochs = [new EpochSpan(1, 1, 600), new EpochSpan(4, 6, 1233)] },
             "segment page" => root with { SegmentPages = [new NumberedPointer(1, root.SegmentPages[0].Pointer)] },
             "position" => root with { Position = new SegmentId(4, 0) },
             _ => root with { Id = new CheckpointId(3, 1) },
@@ -331,7 +332,7 @@ public class MapFormatTests
         Nonce = new Guid("11111111-2222-3333-4444-555555555555"),
         Position = new SegmentId(4, 10),
         LastWrite = 1234,
-        Epochs = [new EpochSpan(1, 1, 500), new EpochSpan(4, 6, 1234)],
+        Epochs = [new EpochSpan(1, 1, 600), new EpochSpan(4, 6, 1234)],
         MapPages = [new NumberedPointer(0, new PiecePointer(2, 64, 200, 1)), new NumberedPointer(9, new PiecePointer(5, 300, 200, 2))],
         SegmentPages = [new NumberedPointer(0, new PiecePointer(5, 500, 600, 3))],
         MapBlobs = [new MapBlobUse(2, new MapBlobId(1, 1), 10_000, 200), new MapBlobUse(5, new MapBlobId(5, 2), 2_000, 800)],

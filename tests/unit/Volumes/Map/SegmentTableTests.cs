@@ -1,5 +1,6 @@
 using Gateway.Volumes.Formats;
 using System.Buffers;
+using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;
 using Xunit;
 
