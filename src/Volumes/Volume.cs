@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
+using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
@@ -16,7 +17,7 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
@@ -31,14 +32,17 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     private readonly SegmentUploader _uploader;
     private readonly VolumeReader _reader;
 
-    private readonly Lock _gate = new();
+    private readonly Lock _gate;
+    private readonly SemaphoreSlim _commits = new(1, 1);
     private readonly ExtentMap<JournalLocation> _journalMap;
-    private readonly ExtentMap<SegmentLocation> _bucketMap;
-    private readonly List<(long FirstSequence, long Epoch)> _epochs;
+    private readonly BucketIndex _bucket;
+    private readonly MapLoader _loader;
+    private readonly Housekeeper _housekeeper;
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger, CacheFile? cacheFile = null)
+    internal Volume(
+        RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger, CacheFile? cacheFile)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -47,17 +51,21 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _logger = logger;
         Epoch = epoch;
         _journal = recovered.Journal;
+        _gate = recovered.Gate;
         _journalMap = recovered.JournalMap;
-        _bucketMap = recovered.BucketMap;
-        _epochs = recovered.Epochs;
-        _epochs.Add((recovered.State.End.Sequence + 1, epoch));
+        _bucket = recovered.Bucket;
+        _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
-        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
-        _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
+        var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
+        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
+        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
+        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
+        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper.Start();
         _reader.Start();
     }
 
@@ -82,7 +90,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
-        if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
+       if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
         return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
     }
 
@@ -98,7 +106,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
-        if (await _uploader.DrainAsync().WaitAsync(cancellationToken)) return;
+        if (await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(cancellationToken)) return;
         throw new VolumeException(
             _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
             $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
@@ -113,7 +121,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         {
             try
             {
-                await _uploader.DrainAsync().WaitAsync(_options.CloseTimeout, _time);
+                await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(_options.CloseTimeout, _time);
             }
             catch (TimeoutException)
             {
@@ -121,10 +129,13 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
             }
         }
 
+        if (_state == BlockError.None) await _housekeeper.CloseAsync();
+        await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
         await _reader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
+        _commits.Dispose();
         _journal.Dispose();
     }
 
@@ -132,29 +143,28 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
 
     PlaceKind IBlockPlaces.Find(ulong lba, uint blocksMax, out Place place)
     {
-        PlaceKind kind;
-        uint blocks;
-        JournalLocation journal;
-        SegmentLocation segment = default;
         lock (_gate)
         {
-            if (_journalMap.TryFind(lba, blocksMax, out blocks, out journal)) kind = journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal;
-            else kind = _bucketMap.TryFind(lba, blocks, out blocks, out segment) ? PlaceKind.Segment : PlaceKind.Hole;
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal))
+            {
+                place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
+                return place.Kind;
+            }
+
+            var kind = _bucket.Map.Find(lba, blocks, out blocks, out var segment) switch
+            {
+                MapAnswer.Data => PlaceKind.Segment,
+                MapAnswer.Hole => PlaceKind.Hole,
+                _ => PlaceKind.Unloaded,
+            };
+            place = new Place(lba, blocks, kind, default, segment);
+            return kind;
         }
-
-        place = new Place(lba, blocks, kind, journal, segment);
-        return kind;
     }
-
-    ValueTask<BlockError> IBlockPlaces.LoadAsync(ulong lba) => new(BlockError.None); // The whole map is in memory.
 
     long IBlockPlaces.EpochOf(long sequence)
     {
-        lock (_gate)
-        {
-            for (var i = _epochs.Count - 1; ; i--)
-                if (_epochs[i].FirstSequence <= sequence) return _epochs[i].Epoch;
-        }
+        lock (_gate) return _bucket.Epochs.EpochOf(sequence);
     }
 
     void IBlockPlaces.JournalFailed(IOException failure) => GoOffline("its local journal failed.", failure);
@@ -166,29 +176,63 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _uploader.Add(batch);
     }
 
-    void IJournalSink.SpaceNeeded()
+    void IJournalSink.SpaceNeeded(bool isFirst)
     {
-        VolumeLog.JournalFull(_logger, Name);
-        _uploader.Hurry();
+        if (isFirst) VolumeLog.JournalFull(_logger, Name);
+        _uploader.Hurry(_appender.AppendedPosition);
     }
+
+    void IJournalSink.BucketNeeded(long position) => _uploader.Hurry(position);
 
     void IJournalSink.JournalFailed(Exception failure) => GoOffline("its local journal failed.", failure);
 
     void IUploadTarget.LocalFailure(string reason, Exception? exception) => GoOffline(reason, exception);
 
-    void IUploadTarget.Commit(BuiltSegment segment)
+    async ValueTask IUploadTarget.CommitAsync(BuiltSegment segment, CancellationToken cancellationToken)
     {
-        lock (_gate)
+        await _commits.WaitAsync(cancellationToken);
+        try
         {
-            RecoveredVolume.Apply(_bucketMap, segment.Header, segment.Index);
-            foreach (var entry in segment.Index) ForgetJournaled(entry, segment.Header);
+            while (TryGetMissing(segment, out var missing)) await LoadForCommitAsync(missing, cancellationToken);
+            lock (_gate)
+            {
+                _bucket.Apply(segment.Header, segment.Index);
+                if (segment.Header.Kind == SegmentKind.Log)
+                    foreach (var entry in segment.Index) ForgetJournaled(entry, segment.Header);
+            }
         }
+        finally
+        {
+            _commits.Release();
+        }
+
+        _housekeeper.Committed();
     }
+
+    void IHousekeptVolume.Fenced(long epoch) => ((IUploadTarget)this).Fenced(epoch);
 
     void IUploadTarget.Fenced(long epoch)
     {
         VolumeLog.Fenced(_logger, Name, epoch);
         Stop(BlockError.Standby);
+    }
+
+    private bool TryGetMissing(BuiltSegment segment, out MissingPiece missing)
+    {
+        lock (_gate) return _bucket.TryGetMissing(segment.Header, segment.Index, out missing);
+    }
+
+    /// <summary>What a moved segment needs was loaded when its survivors were chosen, and may have been evicted since.</summary>
+    private async Task LoadForCommitAsync(MissingPiece missing, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _loader.LoadAsync([missing], cancellationToken);
+        }
+        catch (BlobStoreException) when (!cancellationToken.IsCancellationRequested)
+        {
+            await Task.Delay(_options.RetryDelayMax, _time, cancellationToken);
+        }
     }
 
     private void GoOffline(string reason, Exception? exception)
@@ -221,6 +265,43 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         }
 
         return BlockResult.Success;
+    }
+
+    /// <summary>Brings the map's leaf for a block.</summary>
+    async ValueTask<BlockError> IBlockPlaces.LoadAsync(ulong lba)
+    {
+        try
+        {
+            using var timeout = new CancellationTokenSource(_options.CommandTimeout, _time);
+            await _loader.LoadAsync(lba, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            return BlockError.None;
+        }
+        catch (VolumeException e)
+        {
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return BlockError.Corrupt;
+        }
+        catch (BlobStoreException e)
+        {
+            if (e.Kind is not (BlobErrorKind.NotFound or BlobErrorKind.Corrupt))
+            {
+                VolumeLog.ReadFailed(_logger, Name, "the map", e.Message);
+                return BlockError.StoreUnavailable;
+            }
+
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return BlockError.Corrupt;
+        }
+        catch (OperationCanceledException)
+        {
+            return BlockError.StoreUnavailable;
+        }
+        catch (Exception e)
+        {
+            // What a store must not throw: the commands that wait here must end all the same.
+            VolumeLog.ReadFailed(_logger, Name, "the map", e.ToString());
+            return BlockError.StoreUnavailable;
+        }
     }
 
     /// <summary>Takes what is now in the bucket out of the journal's map, but for blocks that were written again since.</summary>

@@ -8,7 +8,7 @@ internal static partial class VolumeLog
 {
     [LoggerMessage(EventId = 300, EventName = "VolumeOpened", Level = LogLevel.Information,
         Message = "Volume {Volume} ({VolumeId}) is open as epoch {Epoch}: {Segments} segments in the bucket up to write {BucketWrite}, {Replayed} writes replayed from the journal.")]
-    public static partial void Opened(ILogger logger, string volume, Guid volumeId, long epoch, int segments, long bucketWrite, long replayed);
+    public static partial void Opened(ILogger logger, string volume, Guid volumeId, long epoch, long segments, long bucketWrite, long replayed);
 
     [LoggerMessage(EventId = 301, EventName = "VolumeClosed", Level = LogLevel.Information,
         Message = "Volume {Volume} is closed; {PendingBytes} bytes of its journal are not in the bucket yet and will be sent at the next start.")]
@@ -30,6 +30,18 @@ internal static partial class VolumeLog
         Message = "Journal {Path} of volume {Volume} is older than the bucket and holds nothing that is not there; it starts anew after write {LastWrite}.")]
     public static partial void JournalOutdated(ILogger logger, string volume, string path, long lastWrite);
 
+    [LoggerMessage(EventId = 306, EventName = "JournalUnsafe", Level = LogLevel.Warning,
+        Message = "Journal directory {Path} is on {FileSystem}; it is used because journal.allowUnsafeFileSystem is set. Flushed writes can be lost.")]
+    public static partial void JournalUnsafe(ILogger logger, string path, string fileSystem);
+
+    [LoggerMessage(EventId = 307, EventName = "FlushSuspicious", Level = LogLevel.Warning,
+        Message = "A write and its fdatasync take {Microseconds} microseconds in journal directory {Path}. No disk is that fast: something below ignores flushes, and a power cut can lose flushed writes. Check the disk's write cache and the hypervisor's cache mode.")]
+    public static partial void FlushSuspicious(ILogger logger, string path, double microseconds);
+
+    [LoggerMessage(EventId = 308, EventName = "NoJournal", Level = LogLevel.Information,
+        Message = "Volume {Volume} is served without a journal directory: writes stay in memory, up to {CapacityBytes} bytes, until a flush brings them to the bucket.")]
+    public static partial void NoJournal(ILogger logger, string volume, long capacityBytes);
+
     [LoggerMessage(EventId = 310, EventName = "JournalFull", Level = LogLevel.Warning,
         Message = "Journal of volume {Volume} is full: writes wait for segments to reach the store.")]
     public static partial void JournalFull(ILogger logger, string volume);
@@ -38,9 +50,9 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: segment {Segment} with writes {FirstWrite} to {LastWrite} is in the store, {LengthBytes} bytes.")]
     public static partial void SegmentStored(ILogger logger, string volume, SegmentId segment, long firstWrite, long lastWrite, long lengthBytes);
 
-    [LoggerMessage(EventId = 321, EventName = "SegmentDelayed", Level = LogLevel.Warning,
-        Message = "Volume {Volume}: segment {Segment} did not reach the store at attempt {Attempt}; trying again in {Delay}. {Reason}")]
-    public static partial void SegmentDelayed(ILogger logger, string volume, SegmentId segment, int attempt, TimeSpan delay, string reason);
+    [LoggerMessage(EventId = 321, EventName = "StoreDelayed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: the store did not take or show {Blob} at attempt {Attempt}; trying again in {Delay}. {Reason}")]
+    public static partial void StoreDelayed(ILogger logger, string volume, string blob, int attempt, TimeSpan delay, string reason);
 
     [LoggerMessage(EventId = 322, EventName = "ReadFailed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: reading {Blob} failed. {Reason}")]
@@ -50,19 +62,51 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: blocks from LBA {Lba} on cannot be read, {Blob} at {OffsetBytes} fails its check. Restore that object from a backup or an older object version.")]
     public static partial void FrameCorrupt(ILogger logger, string volume, ulong lba, string blob, long offsetBytes);
 
-    [LoggerMessage(EventId = 330, EventName = "RangeCorrupt", Level = LogLevel.Error,
+    [LoggerMessage(EventId = 340, EventName = "RangeCorrupt", Level = LogLevel.Error,
         Message = "Volume {Volume}: {LengthBytes} bytes of {Blob} at {OffsetBytes} fail their check. Restore that object from a backup or an older object version.")]
     public static partial void RangeCorrupt(ILogger logger, string volume, string blob, long offsetBytes, int lengthBytes);
 
-    [LoggerMessage(EventId = 331, EventName = "CacheFileOpened", Level = LogLevel.Information,
+    [LoggerMessage(EventId = 341, EventName = "CacheFileOpened", Level = LogLevel.Information,
         Message = "Volume {Volume}: cache file {Path} of {LengthBytes} bytes is in use, with {Frames} frames of before.")]
     public static partial void CacheFileOpened(ILogger logger, string volume, string path, long lengthBytes, int frames);
 
-    [LoggerMessage(EventId = 332, EventName = "CacheFileOff", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 342, EventName = "CacheFileOff", Level = LogLevel.Warning,
         Message = "Volume {Volume}: cache file {Name} is switched off until the volume is opened again; reads go to the store. {Reason}")]
     public static partial void CacheFileOff(ILogger logger, string volume, string name, string reason);
 
-    [LoggerMessage(EventId = 333, EventName = "CacheItemBad", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 343, EventName = "CacheItemBad", Level = LogLevel.Warning,
         Message = "Volume {Volume}: cache file {Path} did not return what was written to it; the store does. After a power cut that is to be expected, else check the disk. Further cases are not logged.")]
     public static partial void CacheItemBad(ILogger logger, string volume, string path);
+
+    [LoggerMessage(EventId = 330, EventName = "CheckpointStored", Level = LogLevel.Debug,
+        Message = "Volume {Volume}: checkpoint {Checkpoint} covers the log up to segment {Position}; it took {LengthBytes} bytes.")]
+    public static partial void CheckpointStored(ILogger logger, string volume, CheckpointId checkpoint, SegmentId position, long lengthBytes);
+
+    [LoggerMessage(EventId = 331, EventName = "CheckpointFailed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: a checkpoint could not be written; the log behind the last one grows until one can. {Reason}")]
+    public static partial void CheckpointFailed(ILogger logger, string volume, string reason);
+
+    [LoggerMessage(EventId = 332, EventName = "MapDamaged", Level = LogLevel.Error,
+        Message = "Volume {Volume}: blocks from LBA {Lba} on cannot be found, their part of the map is damaged: {Reason}")]
+    public static partial void MapDamaged(ILogger logger, string volume, ulong lba, string reason);
+
+    [LoggerMessage(EventId = 333, EventName = "RemoveFailed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: {Blob} is no longer needed, but could not be removed; it will be tried again. {Reason}")]
+    public static partial void RemoveFailed(ILogger logger, string volume, string blob, string reason);
+
+    [LoggerMessage(EventId = 334, EventName = "SegmentCleaned", Level = LogLevel.Debug,
+        Message = "Volume {Volume}: cleaned {Segments} segments with {Runs} runs of live blocks; {Bytes} bytes were read and written for it.")]
+    public static partial void Cleaned(ILogger logger, string volume, int segments, int runs, long bytes);
+
+    [LoggerMessage(EventId = 335, EventName = "CleanFailed", Level = LogLevel.Error,
+        Message = "Volume {Volume}: segment {Sequence} cannot be cleaned and keeps its space: {Reason} 'tcmu-gateway volume check' shows what is damaged.")]
+    public static partial void CleanFailed(ILogger logger, string volume, long sequence, string reason);
+
+    [LoggerMessage(EventId = 336, EventName = "SegmentStillUsed", Level = LogLevel.Critical,
+        Message = "Volume {Volume}: segment {Segment} was counted as free, but LBA {Lba} is still in it. It is kept. Please report this: it is a bug.")]
+    public static partial void SegmentStillUsed(ILogger logger, string volume, SegmentId segment, ulong lba);
+
+    [LoggerMessage(EventId = 337, EventName = "LeftoversFound", Level = LogLevel.Information,
+        Message = "Volume {Volume}: {Count} blobs that earlier writers left behind will be removed.")]
+    public static partial void LeftoversFound(ILogger logger, string volume, int count);
 }

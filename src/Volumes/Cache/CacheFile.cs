@@ -48,7 +48,7 @@ internal sealed class CacheFile : IAsyncDisposable
     private const int GhostBytes = 16 << 10; // Of the file for each frame remembered.
     private const int LiesMin = 64;
 
-    private readonly IJournalDirectory _directory;
+    private readonly ICacheDirectory _directory;
     private readonly string _name;
     private readonly string _volume;
     private readonly Guid _volumeId;
@@ -76,6 +76,7 @@ internal sealed class CacheFile : IAsyncDisposable
     private int _next;
     private long _lap;
     private bool _isFull;
+    private bool _isAbandoned; // The disk did not answer: it may still read from the regions.
     private long _reads;
     private long _lies;
     private Task _loop = Task.CompletedTask;
@@ -88,7 +89,7 @@ internal sealed class CacheFile : IAsyncDisposable
     /// <param name="fileId">A new random id, for a file that has to start anew.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Where it says that it is switched off.</param>
-    public CacheFile(IJournalDirectory directory, Guid volumeId, string volume, CacheHistory history, VolumeOptions options, Guid fileId, TimeProvider time, ILogger logger)
+    public CacheFile(ICacheDirectory directory, Guid volumeId, string volume, CacheHistory history, VolumeOptions options, Guid fileId, TimeProvider time, ILogger logger)
     {
         _directory = directory;
         _name = $"{volumeId}.cache";
@@ -237,9 +238,13 @@ internal sealed class CacheFile : IAsyncDisposable
         {
             _state = State.Off;
             _index.Clear();
-            _filling?.Dispose();
-            _sealed?.Dispose();
-            _spare?.Dispose();
+            if (!_isAbandoned)
+            {
+                _filling?.Dispose();
+                _sealed?.Dispose();
+                _spare?.Dispose();
+            }
+
             (_filling, _sealed, _spare) = (null, null, null);
         }
 
@@ -317,23 +322,11 @@ internal sealed class CacheFile : IAsyncDisposable
     /// <summary>Opens the file, or makes it; the superblock of one whose content may be used.</summary>
     private async ValueTask<CacheSuperblock?> OpenDiskAsync()
     {
-        if (_directory.Exists(_name))
-        {
-            _disk = _directory.Open(_name);
-            if (_disk.LengthBytes == _lengthBytes)
-            {
-                var page = new byte[CacheSuperblock.LengthBytes];
-                await WithinTimeout(_disk.ReadAsync(page, 0));
-                var isOurs = CacheSuperblock.TryParse(page, out var superblock) && superblock.VolumeId == _volumeId && superblock.RegionBytes == _regionBytes && superblock.Epoch <= _history.Epoch;
-                return isOurs && await ReadNonceAsync(superblock.Epoch) == superblock.EpochNonce ? superblock : null;
-            }
-
-            _disk.Dispose();
-            _disk = null;
-        }
-
-        _disk = _directory.Create(_name, _lengthBytes);
-        return null;
+        _disk = _directory.Open(_name, _lengthBytes);
+        var page = new byte[CacheSuperblock.LengthBytes];
+        await WithinTimeout(_disk.ReadAsync(page, 0));
+        var isOurs = CacheSuperblock.TryParse(page, out var superblock) && superblock.VolumeId == _volumeId && superblock.RegionBytes == _regionBytes && superblock.Epoch <= _history.Epoch;
+        return isOurs && await ReadNonceAsync(superblock.Epoch) == superblock.EpochNonce ? superblock : null;
     }
 
     private async ValueTask<Guid?> ReadNonceAsync(long epoch)
@@ -443,6 +436,7 @@ internal sealed class CacheFile : IAsyncDisposable
         {
             if (_state == State.Off) return;
             _state = State.Off;
+            _isAbandoned = cause is TimeoutException;
             _index.Clear();
         }
 

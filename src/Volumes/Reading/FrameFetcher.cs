@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Frames;
 using Gateway.Volumes.Map;
 using Microsoft.Extensions.Logging;
 
@@ -254,13 +255,19 @@ internal sealed class FrameFetcher(
     /// <summary>Proves a frame, keeps it, and serves its waiters; false if it fails a check.</summary>
     private bool TryServe(FrameRange range, FrameFetch frame, ReadOnlySpan<byte> stored)
     {
-        if (!FrameDecoder.TryDecode(stored, range.Seed, volume.BlockSizeBytes, frame.FirstLba, out var blocks)) return false;
-        uint requested;
-        bool isStream;
-        lock (_gate) (requested, isStream) = (frame.RequestedPages, frame.IsStream);
-        cache.Add(frame.Key, blocks, requested, isStream);
-        foreach (var (operation, need) in Leave(frame)) operation.Deliver(need.Place, need.OffsetBytes, blocks);
-        return true;
+        var scratch = RangeBuffers.Rent(FrameHeader.PayloadMaxBytes);
+        var isWhole = FrameDecoder.TryDecode(stored, range.Seed, volume.BlockSizeBytes, scratch, out var blocks, out var header) && header.Lba == frame.FirstLba;
+        if (isWhole)
+        {
+            uint requested;
+            bool isStream;
+            lock (_gate) (requested, isStream) = (frame.RequestedPages, frame.IsStream);
+            cache.Add(frame.Key, blocks, requested, isStream);
+            foreach (var (operation, need) in Leave(frame)) operation.Deliver(need.Place, need.OffsetBytes, blocks);
+        }
+
+        RangeBuffers.Return(scratch);
+        return isWhole;
     }
 
     private void FailRest(FrameRange range, BlockError error, string reason)

@@ -5,13 +5,10 @@ using Gateway.Volumes.Map;
 namespace Gateway.Volumes.Reading;
 
 /// <summary>Fetches what sequential readers will ask for, in ranges as long as segments and requests allow.</summary>
-internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageCache cache, StreamDetector streams, BlockGeometry geometry, int rangesMax)
+internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageCache cache, PinnedHead head, StreamDetector streams, BlockGeometry geometry, int rangesMax)
 {
-    /// <summary>Starts as advised, not on this thread.</summary>
-    public void Start(StreamAdvice advice) => Task.Factory.StartNew(
-        () => RunAsync(advice), CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
-
-    private async Task RunAsync(StreamAdvice advice)
+    /// <summary>Starts as advised. Unless parts of the map must be loaded, the frames are on their way when it returns, so that the next read finds them.</summary>
+    public async Task StartAsync(StreamAdvice advice)
     {
         var at = advice.AheadLba;
         try
@@ -38,7 +35,9 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
             var kind = places.Find(at, (uint)Math.Min(geometry.CapacityBlocks - at, uint.MaxValue), out var place);
             if (kind == PlaceKind.Unloaded)
             {
-                if (at >= end || await places.LoadAsync(at) != BlockError.None) break;
+                if (at >= end) break;
+                Fetch(needs);
+                if (await places.LoadAsync(at) != BlockError.None) break;
                 continue;
             }
 
@@ -50,7 +49,8 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
                 if (!joins) first = place.Segment;
                 last = place.Segment;
                 var (offset, length) = (place.BlockOffset * geometry.BlockLengthBytes, (int)place.Blocks * geometry.BlockLengthBytes);
-                if (!cache.Contains(FrameKey.Of(place.Segment), offset, length)) needs.Add(new FrameNeed(place, 0));
+                var isHere = (place.Lba < head.Blocks && head.Holds(place)) || cache.Contains(FrameKey.Of(place.Segment), offset, length);
+                if (!isHere) needs.Add(new FrameNeed(place, 0));
             }
             else if (at >= end)
             {
@@ -60,7 +60,13 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
             at += place.Blocks;
         }
 
-        if (needs.Count > 0) fetcher.Fetch(needs, null, isStream: true);
+        Fetch(needs);
         return Math.Min(at, geometry.CapacityBlocks);
+    }
+
+    private void Fetch(List<FrameNeed> needs)
+    {
+        if (needs.Count > 0) fetcher.Fetch(needs, null, isStream: true);
+        needs.Clear();
     }
 }
