@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Gateway.Backends.Core;
+using Gateway.Bench;
 using Gateway.Configuration;
 using Gateway.Volumes;
 
@@ -28,6 +29,7 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(BenchCommand.Build());
         return root;
     }
 
@@ -39,7 +41,7 @@ internal static class CommandLine
             await command();
             return 0;
         }
-        catch (Exception e) when (e is ConfigurationException or VolumeException)
+        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException)
         {
             await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
             return ExitFailed;

@@ -1,9 +1,7 @@
-using Gateway.Tcmu;
-
-namespace Gateway.Tests.Shared.Ring;
+namespace Gateway.Tcmu.Simulation;
 
 /// <summary>The shape of a simulated ring.</summary>
-public sealed record RingSimulatorOptions
+internal sealed record RingSimulatorOptions
 {
     /// <summary>Length of the command ring in bytes: a multiple of 8, as the kernel's not a power of two. Default 64 KiB - 128.</summary>
     public int RingLengthBytes { get; init; } = (64 << 10) - 128;
@@ -25,6 +23,9 @@ public sealed record RingSimulatorOptions
 
     /// <summary>Where head and tail stand at first, in bytes into the ring; a multiple of 8.</summary>
     public int StartPosition { get; init; }
+
+    /// <summary>Look for everything that a consumer may do wrong, at the cost of touching all data several times. Off, for benchmarks: only what would confuse the simulator itself is found.</summary>
+    public bool Strict { get; init; } = true;
 
     /// <summary>Seed of the choices the simulator makes (odd iovecs).</summary>
     public int Seed { get; init; }
