@@ -63,10 +63,26 @@ internal sealed class BenchTarget : IAsyncDisposable
     public static async Task<BenchTarget> InStoreAsync(
         string name, IBlobStore store, string? folder, VolumeSpec spec, VolumeOptions options, JournalOptions journal, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
     {
+        try
+        {
+            await new VolumeCatalog(store, time).CreateAsync(VolumeName, spec, cancellationToken);
+        }
+        catch
+        {
+            await store.DisposeAsync();
+            throw;
+        }
+
+        return await ReopenAsync(name, store, folder, options, journal, time, logger, cancellationToken);
+    }
+
+    /// <summary>The volume that <see cref="InStoreAsync"/> made, opened again; store and folder are owned from here on.</summary>
+    public static async Task<BenchTarget> ReopenAsync(
+        string name, IBlobStore store, string? folder, VolumeOptions options, JournalOptions journal, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
+    {
         var metered = new MeteredBlobStore(store);
         try
         {
-            await new VolumeCatalog(metered, time).CreateAsync(VolumeName, spec, cancellationToken);
             var volume = await new VolumeOpener(metered, options, journal, ThisProgram.Owner, time, new Random(1), logger).OpenAsync(VolumeName, cancellationToken);
             return new BenchTarget(name, volume, metered, metered, folder);
         }

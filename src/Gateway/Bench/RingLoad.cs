@@ -69,7 +69,14 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
 
         // One block of the data area for each command, as if data_pages_per_blk of the device were set for this size.
         var dataBlock = (workload.BlockBytes + 4095) / 4096 * 4096;
-        _simulator = new RingSimulator(new RingSimulatorOptions { Strict = false, RingLengthBytes = RingLengthBytes, DataBlockBytes = dataBlock, DataBlocks = workload.Depth });
+        _simulator = new RingSimulator(new RingSimulatorOptions
+        {
+            Strict = false,
+            RingLengthBytes = RingLengthBytes,
+            DataBlockBytes = dataBlock,
+            DataBlocks = workload.Depth,
+            CommandIds = workload.Depth,
+        });
     }
 
     private enum Phase
@@ -131,7 +138,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
 
     private LoadResult Run(CancellationToken cancellationToken)
     {
-        if (_workload.Ramp > TimeSpan.Zero) RunPhase(_workload.Ramp, 0, cancellationToken);
+        if (_workload.Ramp > TimeSpan.Zero) RunPhase(_workload.Ramp, _workload.RampNumber, cancellationToken);
         _result = new LoadResult();
         var use = ResourceUse.Start();
         var start = _time.GetTimestamp();

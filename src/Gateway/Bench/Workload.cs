@@ -35,6 +35,9 @@ internal sealed record Workload
     /// <summary>How long the load runs before anything is measured. Default 1 s.</summary>
     public TimeSpan Ramp { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Reads and writes before anything is measured, within <see cref="Ramp"/>; 0, the default: as many as that time allows.</summary>
+    public long RampNumber { get; init; }
+
     /// <summary>Reads and writes to measure at most; 0, the default: as many as the time allows.</summary>
     public long NumberMax { get; init; }
 

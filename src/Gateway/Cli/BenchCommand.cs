@@ -48,6 +48,7 @@ internal static class BenchCommand
         {
             Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Seed, Output,
         };
+        command.Subcommands.Add(BenchSuiteCommand.Build());
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));
         return command;
     }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Gateway.Backends.Core;
 using Gateway.Bench;
+using Gateway.Bench.Suite;
 using Gateway.Configuration;
 using Gateway.Volumes;
 
@@ -41,7 +42,7 @@ internal static class CommandLine
             await command();
             return 0;
         }
-        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException)
+        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException or SuiteException)
         {
             await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
             return ExitFailed;

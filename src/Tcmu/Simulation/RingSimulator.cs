@@ -27,7 +27,7 @@ internal sealed class RingSimulator : IDisposable
     private readonly EventSignal _kick = new();
     private readonly DataArea _data;
     private readonly FreeList _freeIds;
-    private readonly SimulatedCommand?[] _outstanding = new SimulatedCommand?[ushort.MaxValue + 1];
+    private readonly SimulatedCommand?[] _outstanding;
     private readonly Stack<SimulatedCommand> _pool = new();
     private readonly Queue<Slot> _slots = new();
     private readonly List<string> _violations = [];
@@ -44,7 +44,8 @@ internal sealed class RingSimulator : IDisposable
         _file = MemoryFile.Create("tcmu-simulator", length);
         _memory = RingMapping.Map(_file, length);
         _data = new DataArea(_memory, dataOffset, options, new Random(options.Seed));
-        _freeIds = new FreeList(1, ushort.MaxValue, oldestFirst: options.Strict);
+        _outstanding = new SimulatedCommand?[options.CommandIds + 1];
+        _freeIds = new FreeList(1, options.CommandIds, oldestFirst: options.Strict);
 
         var mailbox = _memory.Span(0, RingOffset);
         MemoryMarshal.Write(mailbox[Mailbox.VersionOffset..], Mailbox.SupportedVersion);
@@ -173,7 +174,7 @@ internal sealed class RingSimulator : IDisposable
     /// <summary>As action/reset_ring: forgets all commands, frees ids and buffers, and zeroes cmd_head and cmd_tail.</summary>
     public void Reset()
     {
-        for (var id = 1; id <= ushort.MaxValue; id++)
+        for (var id = 1; id < _outstanding.Length; id++)
         {
             if (_outstanding[id] is not { } command) continue;
             _outstanding[id] = null;
@@ -344,7 +345,7 @@ internal sealed class RingSimulator : IDisposable
     private bool ReapCommand(ReadOnlySpan<byte> entry, byte flags, ICompletionSink sink)
     {
         var id = MemoryMarshal.Read<ushort>(entry[RingEntry.CmdIdOffset..]);
-        if (_outstanding[id] is not { } command)
+        if (id >= _outstanding.Length || _outstanding[id] is not { } command)
         {
             Break($"cmd_id {id} was completed but is not outstanding");
             return false;

@@ -15,6 +15,9 @@ internal sealed record RingSimulatorOptions
     /// <summary>What the mailbox says that the kernel can do.</summary>
     public MailboxFlags Flags { get; init; } = MailboxFlags.OutOfOrderCompletion | MailboxFlags.ReadLength | MailboxFlags.TaskManagement;
 
+    /// <summary>How many commands can have an id at a time, 1 to 65,535. The default is the kernel's: all 16 bits but 0.</summary>
+    public int CommandIds { get; init; } = ushort.MaxValue;
+
     /// <summary>Iovecs with odd offsets and lengths inside their blocks. The kernel's start at a block, and only the last is partial.</summary>
     public bool OddIovecs { get; init; }
 
