@@ -14,7 +14,8 @@ internal sealed class BenchTarget : IAsyncDisposable
     public const string NullName = "null";
     public const string TemporaryName = "temporary";
 
-    private const string VolumeName = "bench";
+    /// <summary>Of the volumes that it makes.</summary>
+    public const string VolumeName = "bench";
 
     private readonly IAsyncDisposable? _owned;
     private readonly string? _folder;

@@ -22,6 +22,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
     private const int DataPoolBytes = 8 << 20;
     private const int DataAlignmentBytes = 64;
     private const int StallMilliseconds = 60_000;
+    private const int RateStepMilliseconds = 1;
 
     // As the kernel's: MB_CMDR_SIZE_DEF of target_core_user.c, less the mailbox.
     private const int RingLengthBytes = (8 << 20) - 128;
@@ -155,23 +156,35 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
     /// <summary>Keeps all lanes busy for a time, or until so many transfers were measured; returns with commands in flight.</summary>
     private void RunPhase(TimeSpan duration, long transfersMax, CancellationToken cancellationToken)
     {
-        var end = _time.GetTimestamp() + (long)(duration.TotalSeconds * _time.TimestampFrequency);
+        var start = _time.GetTimestamp();
+        var end = start + (long)(duration.TotalSeconds * _time.TimestampFrequency);
+        long sent = 0;
         while (_failure is null && !cancellationToken.IsCancellationRequested)
         {
             var now = _time.GetTimestamp();
             if (now >= end || (transfersMax > 0 && _result.Transfers >= transfersMax)) return;
-            var submitted = false;
-            while (_ready.TryPeek(out var lane) && TrySubmit(lane, now))
+            var allowed = _workload.RateMax == 0 ? long.MaxValue : (long)(_time.GetElapsedTime(start, now).TotalSeconds * _workload.RateMax) - sent;
+            var burst = 0;
+            while (burst < allowed && _ready.TryPeek(out var lane) && TrySubmit(lane, now))
             {
                 _ready.Pop();
-                submitted = true;
+                burst++;
             }
 
-            if (submitted) _simulator.Ring();
-            Reap();
+            sent += burst;
+            if (burst > 0) _simulator.Ring();
+            if (allowed > 0 || _simulator.InFlight == _workload.Depth) Reap();
+            else WaitForRate();
         }
 
         if (_failure is not null) throw new LoadException(_failure);
+    }
+
+    /// <summary>Takes what is complete, and waits a little, as the rate does not allow more commands yet.</summary>
+    private void WaitForRate()
+    {
+        _completedAt = _time.GetTimestamp();
+        if (_simulator.Reap(this) == 0) _simulator.WaitForKick(RateStepMilliseconds);
     }
 
     /// <summary>Takes what is complete; sleeps for it if nothing is.</summary>

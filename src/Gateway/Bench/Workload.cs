@@ -41,6 +41,9 @@ internal sealed record Workload
     /// <summary>Reads and writes to measure at most; 0, the default: as many as the time allows.</summary>
     public long NumberMax { get; init; }
 
+    /// <summary>Reads and writes each second at most; 0, the default: as many as there can be.</summary>
+    public long RateMax { get; init; }
+
     /// <summary>The addresses used, from 0 on, in bytes; the whole device if it is 0, the default, or more than the device has.</summary>
     public long SpanBytes { get; init; }
 
@@ -67,7 +70,7 @@ internal sealed record Workload
         if (Depth is < 1 or > DepthMax) return $"--iodepth must be between 1 and {DepthMax}.";
         if ((long)Depth * BlockBytes > InFlightMaxBytes) return "--bs times --iodepth must not pass 1 GiB.";
         if (Runtime <= TimeSpan.Zero || Ramp < TimeSpan.Zero) return "--runtime must be more than 0 seconds, and --ramp not less.";
-        if (NumberMax < 0 || FsyncEvery < 0) return "--number and --fsync must not be negative.";
+        if (NumberMax < 0 || FsyncEvery < 0 || RateMax < 0) return "--number, --fsync and --rate must not be negative.";
         if ((FsyncEvery > 0 || Fua) && !Writes) return "--fsync and --fua are for loads that write: use --rw write, randwrite or randrw.";
         return Math.Min(SpanBytes == 0 ? long.MaxValue : SpanBytes, capacityBytes) < BlockBytes ? "--size must be at least --bs." : null;
     }

@@ -32,6 +32,7 @@ internal static class BenchCommand
     private static readonly Option<double> Runtime = new("--runtime") { Description = "How long to measure.", DefaultValueFactory = _ => 5, HelpName = "SECONDS" };
     private static readonly Option<double> Ramp = new("--ramp") { Description = "How long to run before measuring.", DefaultValueFactory = _ => 1, HelpName = "SECONDS" };
     private static readonly Option<long> Number = new("--number") { Description = "Reads and writes to measure at most; 0: what the time allows.", HelpName = "N" };
+    private static readonly Option<long> Rate = new("--rate") { Description = "Reads and writes each second at most; 0: what the device takes.", HelpName = "N" };
     private static readonly Option<long> Span = Size("--size", "Addresses used, from 0 on; the size of a temporary volume. Default: 1 GiB, or all of an existing volume.", 0);
     private static readonly Option<int> Fsync = new("--fsync") { Description = "A SYNCHRONIZE CACHE after every N writes of each of the commands in flight.", HelpName = "N" };
     private static readonly Option<bool> Fua = new("--fua") { Description = "Writes force unit access: each is durable when it completes." };
@@ -46,7 +47,7 @@ internal static class BenchCommand
         Output.AcceptOnlyFromAmong(TextOutput, JsonOutput);
         var command = new Command("bench", "Measures a device through the ring protocol, with the kernel's side simulated. Needs neither root nor TCMU. Ctrl-C prints what was measured so far.")
         {
-            Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Seed, Output,
+            Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Rate, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Seed, Output,
         };
         command.Subcommands.Add(BenchSuiteCommand.Build());
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));
@@ -64,6 +65,7 @@ internal static class BenchCommand
             Runtime = TimeSpan.FromSeconds(result.GetValue(Runtime)),
             Ramp = TimeSpan.FromSeconds(result.GetValue(Ramp)),
             NumberMax = result.GetValue(Number),
+            RateMax = result.GetValue(Rate),
             SpanBytes = result.GetValue(Span),
             FsyncEvery = result.GetValue(Fsync),
             Fua = result.GetValue(Fua),

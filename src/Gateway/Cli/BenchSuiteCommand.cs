@@ -11,9 +11,11 @@ internal static class BenchSuiteCommand
     private static readonly Option<string> Directory = new("--directory", "-d") { Description = "On the local disk to be measured; 10 GiB should be free there.", DefaultValueFactory = _ => ".", HelpName = "DIR" };
     private static readonly Option<string?> Group = new("--group") { Description = "Measure one group in this process.", Hidden = true };
 
+    private static readonly Option<string?> Step = new("--step") { Description = "Only this step of the group.", Hidden = true };
+
     public static Command Build()
     {
-        var command = new Command("suite", "Measures the gateway on this machine against the project's own targets; takes about 15 minutes.") { Only, Report, Directory, Group };
+        var command = new Command("suite", "Measures the gateway on this machine against the project's own targets; takes about 15 minutes.") { Only, Report, Directory, Group, Step };
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));
         return command;
     }
@@ -24,7 +26,7 @@ internal static class BenchSuiteCommand
         var directory = Path.GetFullPath(result.GetValue(Directory)!);
         if (result.GetValue(Group) is { } group)
         {
-            await SuiteRunner.RunHereAsync(group, new SuiteContext(directory, output, error), cancellationToken);
+            await SuiteRunner.RunHereAsync(group, result.GetValue(Step), new SuiteContext(directory, output, error), cancellationToken);
             return;
         }
 

@@ -31,9 +31,28 @@ internal sealed record SuiteContext(string Directory, TextWriter Output, TextWri
             Prefix = string.Create(CultureInfo.InvariantCulture, $"bench-{Environment.ProcessId}"),
         };
 
-    public void Report(SuiteTarget target, double value) => Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{target.Id}={value:R}"));
+    public void Report(SuiteTarget target, double value) => Report(target.Id, value);
 
     public void Log(FormattableString line) => Progress.WriteLine("    " + line.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Runs a step of a group in a fresh process; its values by name.</summary>
+    /// <exception cref="SuiteException">It failed.</exception>
+    public static async Task<Dictionary<string, double>> RunStepAsync(SuiteGroup group, string step, string directory, CancellationToken cancellationToken)
+    {
+        string[] arguments = ["bench", "suite", "--directory", directory, "--group", group.Targets[0].Id, "--step", step];
+        return ParseValues(await ChildProcess.RunAsync(Environment.ProcessPath!, arguments, group.TimeLimit, "build it anew", cancellationToken));
+    }
+
+    /// <summary>Values as <see cref="Report(string, double)"/> writes them.</summary>
+    public static Dictionary<string, double> ParseValues(string output)
+    {
+        var values = new Dictionary<string, double>();
+        foreach (var line in output.Split('\n'))
+            if (line.Split('=') is [var name, var value]) values[name] = double.Parse(value, CultureInfo.InvariantCulture);
+        return values;
+    }
+
+    public void Report(string name, double value) => Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}={value:R}"));
 
     /// <summary>A new volume on a directory store, both on the disk to be measured.</summary>
     public Task<BenchTarget> NewVolumeAsync(long sizeBytes, VolumeOptions options, long journalBytes, CancellationToken cancellationToken) => BenchTarget.TemporaryAsync(

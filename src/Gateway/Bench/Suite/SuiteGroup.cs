@@ -22,6 +22,9 @@ internal abstract class SuiteGroup
     /// <exception cref="SuiteException">Something that it needs is missing.</exception>
     public abstract Task MeasureAsync(SuiteContext context, CancellationToken cancellationToken);
 
+    /// <summary>Does a part of the work that <see cref="MeasureAsync"/> has started in a process of its own, with <see cref="SuiteContext.RunStepAsync"/>.</summary>
+    public virtual Task RunStepAsync(string step, SuiteContext context, CancellationToken cancellationToken) => throw new SuiteException($"there is no step '{step}'");
+
     protected static double Median(List<double> values)
     {
         values.Sort();

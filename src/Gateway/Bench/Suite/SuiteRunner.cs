@@ -23,9 +23,7 @@ internal static class SuiteRunner
             await progress.WriteLineAsync(string.Join(", ", group.Targets.Select(t => t.Id)));
             try
             {
-                var output = await RunGroupAsync(group, directory, cancellationToken);
-                foreach (var line in output.Split('\n'))
-                    if (line.Split('=') is [var id, var value]) values[id] = double.Parse(value, CultureInfo.InvariantCulture);
+                foreach (var (id, value) in SuiteContext.ParseValues(await RunGroupAsync(group, directory, cancellationToken))) values[id] = value;
             }
             catch (SuiteException e)
             {
@@ -40,9 +38,11 @@ internal static class SuiteRunner
 
     /// <summary>Measures one group here and now: what the processes that <see cref="RunAsync"/> starts do.</summary>
     /// <exception cref="SuiteException">It cannot be measured.</exception>
-    public static Task RunHereAsync(string group, SuiteContext context, CancellationToken cancellationToken) =>
-        Array.Find(SuiteGroup.All, g => g.Targets[0].Id == group)?.MeasureAsync(context, cancellationToken)
-        ?? throw new SuiteException($"there is no group '{group}'");
+    public static Task RunHereAsync(string name, string? step, SuiteContext context, CancellationToken cancellationToken)
+    {
+        var group = Array.Find(SuiteGroup.All, g => g.Targets[0].Id == name) ?? throw new SuiteException($"there is no group '{name}'");
+        return step is null ? group.MeasureAsync(context, cancellationToken) : group.RunStepAsync(step, context, cancellationToken);
+    }
 
     public static string Serialize(List<SuiteResult> results) => JsonSerializer.Serialize(results, SuiteJson.Default.ListSuiteResult);
 
