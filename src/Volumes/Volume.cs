@@ -294,6 +294,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     {
         lock (_gate)
         {
+            if (Mutation.BucketBeforeJournal && _bucketMap.TryFind(lba, blocksMax, out var stale, out var old)) return new Place(lba, stale, false, default, old);
             if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal)) return new Place(lba, blocks, true, journal, default);
             var found = _bucketMap.TryFind(lba, blocks, out blocks, out var segment);
             return found ? new Place(lba, blocks, false, default, segment) : new Place(lba, blocks, true, JournalLocation.Zero(0), default);
@@ -304,7 +305,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     {
         for (uint done = 0; done < blocks;)
         {
-            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && location.WriteNumber <= lastWrite)
+            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && (Mutation.NewerWritesForgotten || location.WriteNumber <= lastWrite))
                 _journalMap.Remove(lba + done, length);
             done += length;
         }

@@ -74,8 +74,9 @@ internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDi
     /// <summary>Takes a batch's records into the journal's map.</summary>
     public static void Apply(ExtentMap<JournalLocation> map, in JournalBatchHeader header, ReadOnlySpan<byte> page, int blockLengthBytes)
     {
-        for (var i = 0; i < header.RecordCount; i++)
+        for (var n = 0; n < header.RecordCount; n++)
         {
+            var i = Mutation.ReplayedBackwards ? header.RecordCount - 1 - n : n;
             var record = JournalBatchHeader.RecordAt(page, i);
             var location = record.Kind == JournalRecordKind.Zero
                 ? JournalLocation.Zero(header.FirstWrite + i)
@@ -156,7 +157,7 @@ public sealed class VolumeOpener
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
-            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End)
+            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);
@@ -237,7 +238,7 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
-        var ours = ContinuesOurEpoch(superblock, state);
+        var ours = Mutation.ForeignJournalReplayed || ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())

@@ -65,7 +65,7 @@ internal sealed class FrameReader(
             var read = await store.ReadAsync(blob, location.FrameOffsetBytes, frame, timeout.Token).AsTask().WaitAsync(timeout.Token);
             var intact = read == frame.Length && FrameHeader.TryParse(frame, FrameHeader.Seed(volume.Id, id), volume.BlockSizeBytes, out var header)
                 && header.Lba + (ulong)location.BlockOffset == lba;
-            if (!intact)
+            if (!intact && !Mutation.FrameUnchecked)
             {
                 VolumeLog.FrameCorrupt(logger, volume.Name, lba, blob.Value, location.FrameOffsetBytes);
                 return (BlockError.Corrupt, default);

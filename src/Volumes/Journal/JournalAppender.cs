@@ -227,6 +227,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         if (padBytes > 0) await AppendPaddingAsync(padBytes);
         var header = new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, Volatile.Read(ref _durable), lengthBytes, Encode());
         header.WriteTo(_page.Span, _journal.Seed);
+        if (Mutation.AcknowledgeBeforeAppend && _batch.Count > 0) CompleteBatch(BlockError.None);
         await _journal.AppendAsync(_content);
         _nextWrite += header.RecordCount;
         _sink.Appended(new JournalBatch(header, dataBytes), _page.Span);
@@ -310,7 +311,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         var flush = false;
         foreach (var request in _batch)
         {
-            if (error == BlockError.None && request.ForceUnitAccess)
+            if (error == BlockError.None && request.ForceUnitAccess && !Mutation.ForceUnitAccessIgnored)
             {
                 request.DurableTarget = _appended;
                 lock (_gate)
@@ -346,6 +347,7 @@ internal sealed class JournalAppender : IAsyncDisposable
                 if (target > _durable)
                 {
                     await _journal.FlushAsync();
+                    target = Mutation.FlushCoversLaterWrites ? Volatile.Read(ref _appended) : target;
                     Volatile.Write(ref _durable, target);
                 }
 

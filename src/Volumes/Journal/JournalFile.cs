@@ -173,7 +173,7 @@ internal sealed class JournalFile : IDisposable
         try
         {
             if (_flushFailure is not null) throw new IOException(_flushFailure.Message, _flushFailure);
-            await _disk.FlushAsync();
+            if (!Mutation.SkipFlush) await _disk.FlushAsync();
         }
         catch (IOException e)
         {
@@ -194,7 +194,7 @@ internal sealed class JournalFile : IDisposable
     {
         superblock = superblock with { Generation = _superblock.Generation + 1 };
         superblock.WriteTo(_slot.Span);
-        await _disk.WriteAsync(_slotList, superblock.Generation % 2 * JournalSuperblock.SlotLengthBytes);
+        await _disk.WriteAsync(_slotList, (Mutation.OneSuperblockSlot ? 0 : superblock.Generation % 2) * JournalSuperblock.SlotLengthBytes);
         await FlushAsync();
         _superblock = superblock;
     }
@@ -208,7 +208,7 @@ internal sealed class JournalFile : IDisposable
     /// <param name="epoch">The epoch of the segment that holds it.</param>
     public async ValueTask ResetAsync(long lastWrite, long epoch)
     {
-        Head = ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
+        Head = Mutation.ResetInPlace ? _superblock.TailPosition : ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
         await WriteSuperblockAsync(_superblock with { TailPosition = Head, TailWrite = lastWrite, Epoch = Math.Max(_superblock.Epoch, epoch) });
     }
 
@@ -229,7 +229,7 @@ internal sealed class JournalFile : IDisposable
             if (record.Kind == JournalRecordKind.Zero) continue;
             var inside = record.Kind == JournalRecordKind.Data && record.DataLengthBytes is > 0 and <= RecordDataMaxBytes
                 && record.DataOffsetBytes >= JournalBatchHeader.PageBytes && record.DataOffsetBytes <= batch.Length - record.DataLengthBytes;
-            if (!inside || Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc) return false;
+            if (!inside || (!Mutation.TornBatchAccepted && Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc)) return false;
             dataBytes += record.DataLengthBytes;
         }
 

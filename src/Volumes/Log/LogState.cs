@@ -162,6 +162,7 @@ internal sealed record LogState
         {
             if (!takeovers.TryGetValue(epoch, out var record))
                 throw new VolumeException(VolumeErrorKind.Damaged, $"Object '{keys.Takeover(epoch)}' is missing: without it nobody can tell which segments are valid. Restore it from a backup or an older object version.");
+            while (Mutation.TakeoverEndIgnored && listed.ContainsKey(new SegmentId(epoch, last + 1))) last++;
             ranges.Push(new EpochRange(epoch, record.LastSequence + 1, last));
             (epoch, last) = (record.LastEpoch, record.LastSequence);
         }

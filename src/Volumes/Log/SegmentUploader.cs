@@ -111,19 +111,19 @@ internal sealed class SegmentUploader : IAsyncDisposable
     }
 
     /// <summary>Seals what is pending without waiting for size or age; true when it is in the bucket, false if the uploader ended before.</summary>
-    public Task<bool> DrainAsync()
+    public async Task<bool> DrainAsync()
     {
         Task<bool> drained;
         lock (_gate)
         {
-            if (_ended) return Task.FromResult(false);
+            if (_ended) return false;
             _drain = true;
             _drained ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             drained = _drained.Task;
         }
 
         _signal.Set();
-        return drained;
+        return await drained;
     }
 
     /// <summary>Seals what is pending without waiting for size or age.</summary>
@@ -157,7 +157,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                     _ = WakeAfterAsync(upload);
                 }
 
-                if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
+                if (_uploads.TryPeek(out var oldest) && (oldest.Segment.IsCompleted || (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))))
                 {
                     if (!await CommitAsync()) return;
                     continue;
@@ -239,6 +239,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private async Task<BuiltSegment?> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
         var segment = await BuildAsync(id, batches);
+        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1].Header);
         return await PutAsync(segment) ? segment : null;
     }
 
@@ -264,13 +265,13 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             try
             {
-                await _store.PutAsync(key, segment.Content, Precondition.Absent, _stop.Token);
+                await _store.PutAsync(key, segment.Content, Mutation.SegmentNamesReused ? Precondition.None : Precondition.Absent, _stop.Token);
                 return true;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
             {
                 // Either an earlier attempt of ours succeeded and its answer was lost, or somebody else wrote it.
-                if (await IsOursAsync(key, segment.Header) is { } ours) return ours;
+                if (await IsOursAsync(key, segment.Header) is { } ours) return ours || Mutation.TakenNameIsOurs;
                 await DelayAsync(segment.Header.Id, attempt, e);
             }
             catch (Exception e) when (!_stop.IsCancellationRequested)
@@ -312,7 +313,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Lets every segment that arrived in order count; false when this gateway must stop.</summary>
     private async Task<bool> CommitAsync()
     {
-        var arrived = _uploads.TakeWhile(u => u.Segment.IsCompleted).ToArray();
+        var arrived = (Mutation.CountedOutOfOrder ? _uploads.Where(u => u.Segment.IsCompleted) : _uploads.TakeWhile(u => u.Segment.IsCompleted)).ToArray();
         var segments = new List<BuiltSegment>();
         foreach (var upload in arrived)
         {
@@ -325,7 +326,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             segments.Add(segment);
         }
 
-        if (await NewerEpochExistsAsync())
+        if (!Mutation.NewerEpochIgnored && await NewerEpochExistsAsync())
         {
             _target.Fenced(_epoch + 1);
             return false;
@@ -338,10 +339,17 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
 
         var last = arrived[^1].Last;
-        await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
-        _appender.Release(last.EndPosition);
+        if (Mutation.SpaceFreedBeforeSuperblock && arrived.Length > 0) _appender.Release(last.EndPosition);
+        if (!Mutation.SpaceFreedBeforeCount) await FreeAsync(last);
         foreach (var _ in arrived) _uploads.Dequeue();
         return true;
+    }
+
+    /// <summary>Gives the journal its space up to a batch back, whose writes are in the bucket for good.</summary>
+    private async Task FreeAsync(JournalBatchHeader last)
+    {
+        await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
+        _appender.Release(last.EndPosition);
     }
 
     private async Task<bool> NewerEpochExistsAsync()
