@@ -21,11 +21,11 @@ internal static class Mutation
     public const bool TakeoverEndIgnored = false;
     public const bool LogReadOnceOnly = false;
     public const bool BucketBeforeJournal = false;
-    public const bool TakenNameIsOurs = false;
+    public const bool TakenEpochIsOurs = false;
     public const bool NewerWritesForgotten = false;
     public const bool ForeignJournalReplayed = false;
     public const bool FrameUnchecked = false;
-    public const bool OneSuperblockSlot = false;
+    public const bool OlderSuperblockTaken = false;
     public const bool ResetInPlace = false;
 }
 #endif

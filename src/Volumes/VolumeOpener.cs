@@ -297,7 +297,7 @@ public sealed class VolumeOpener
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
-            if (existing.Nonce != claim.Nonce)
+            if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 

@@ -45,7 +45,7 @@ internal static class Mutation
 
     public static bool BucketBeforeJournal => s_active is nameof(BucketBeforeJournal);
 
-    public static bool TakenNameIsOurs => s_active is nameof(TakenNameIsOurs);
+    public static bool TakenEpochIsOurs => s_active is nameof(TakenEpochIsOurs);
 
     public static bool NewerWritesForgotten => s_active is nameof(NewerWritesForgotten);
 
@@ -53,7 +53,7 @@ internal static class Mutation
 
     public static bool FrameUnchecked => s_active is nameof(FrameUnchecked);
 
-    public static bool OneSuperblockSlot => s_active is nameof(OneSuperblockSlot);
+    public static bool OlderSuperblockTaken => s_active is nameof(OlderSuperblockTaken);
 
     public static bool ResetInPlace => s_active is nameof(ResetInPlace);
 }

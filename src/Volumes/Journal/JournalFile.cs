@@ -100,7 +100,7 @@ internal sealed class JournalFile : IDisposable
         var first = JournalSuperblock.TryParse(slots, disk.Name, out var a);
         var second = JournalSuperblock.TryParse(slots.AsSpan(JournalSuperblock.SlotLengthBytes), disk.Name, out var b);
         if (!first && !second) throw NotAJournal(disk.Name);
-        var superblock = !second || (first && a.Generation > b.Generation) ? a : b;
+        var superblock = !second || (first && a.Generation > b.Generation != Mutation.OlderSuperblockTaken) ? a : b;
         if (superblock.VolumeId != volumeId)
             throw new VolumeException(VolumeErrorKind.JournalMismatch, $"Journal '{disk.Name}' belongs to another volume ({superblock.VolumeId}), not to {volumeId}. Move the file away; it may hold writes of that volume that are not in its bucket yet.");
         var possible = superblock.CapacityBytes > 0 && superblock.CapacityBytes % JournalBatchHeader.PageBytes == 0
@@ -194,7 +194,7 @@ internal sealed class JournalFile : IDisposable
     {
         superblock = superblock with { Generation = _superblock.Generation + 1 };
         superblock.WriteTo(_slot.Span);
-        await _disk.WriteAsync(_slotList, (Mutation.OneSuperblockSlot ? 0 : superblock.Generation % 2) * JournalSuperblock.SlotLengthBytes);
+        await _disk.WriteAsync(_slotList, superblock.Generation % 2 * JournalSuperblock.SlotLengthBytes);
         await FlushAsync();
         _superblock = superblock;
     }

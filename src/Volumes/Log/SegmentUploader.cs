@@ -271,7 +271,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
             {
                 // Either an earlier attempt of ours succeeded and its answer was lost, or somebody else wrote it.
-                if (await IsOursAsync(key, segment.Header) is { } ours) return ours || Mutation.TakenNameIsOurs;
+                if (await IsOursAsync(key, segment.Header) is { } ours) return ours;
                 await DelayAsync(segment.Header.Id, attempt, e);
             }
             catch (Exception e) when (!_stop.IsCancellationRequested)

@@ -131,6 +131,7 @@ internal sealed class HostFile : IJournalDisk
         }
 
         _file.Sync(writes);
+        _world.Record("disk flushed", writes, 0, null, _process);
     }
 
     public void Dispose()

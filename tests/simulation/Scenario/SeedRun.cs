@@ -17,6 +17,9 @@ internal sealed class SeedRun
     private const int AttemptsMax = 4;
     private const int HealedAttemptsMax = 40;
 
+    /// <summary>Events after which a crash is worth more than at another time.</summary>
+    private static readonly string[] s_moments = ["answer", "flushed", "issue", "disk write", "disk flush", "disk flushed", "put", "put done", "length done", "read done"];
+
     private readonly World _world;
     private readonly SeedPlan _plan;
     private readonly Random _random;
@@ -109,10 +112,10 @@ internal sealed class SeedRun
         switch (_random.Next(12))
         {
             case 0 or 1:
-                host.Kill();
+                await CrashAsync(host, host.Kill);
                 break;
             case 2 or 3 when _plan.PowerCuts:
-                host.CutPower();
+                await CrashAsync(host, host.CutPower);
                 break;
             case 4 or 5 when Find(host) is { } serving:
                 await CloseAsync(serving);
@@ -223,6 +226,36 @@ internal sealed class SeedRun
         if (!serving.Host.DiskFailed) serving.History.RaiseFlushed(completed);
         if (serving.Log.PendingAtClose == 0) _judge.Drained(serving, completed);
         serving.Host.Kill();
+    }
+
+    /// <summary>Ends a process at once, or just after it has done something that is easily got wrong.</summary>
+    private async Task CrashAsync(SimulatedHost host, Action crash)
+    {
+        var process = host.Process!;
+        if (_random.Next(2) == 0)
+        {
+            crash();
+            return;
+        }
+
+        var (what, count) = (Pick(s_moments), _random.Next(1, 10));
+        var happened = new TaskCompletionSource();
+        void Watch(string seen, SimulatedProcess? by)
+        {
+            if (by != process || seen != what || --count != 0) return;
+            _world.Watch -= Watch;
+            _world.Interrupt(Crash);
+        }
+
+        void Crash()
+        {
+            if (happened.TrySetResult() && !process.IsDead) crash();
+        }
+
+        _world.Watch += Watch;
+        _world.After(TimeSpan.FromSeconds(5), Crash);
+        await happened.Task;
+        _world.Watch -= Watch;
     }
 
     private void Suspend(SimulatedHost host)

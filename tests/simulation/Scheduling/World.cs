@@ -13,7 +13,7 @@ internal sealed class SimulationException(string message, Exception? innerExcept
 internal sealed class World
 {
     /// <summary>Bound on the work of one seed: more than that is a loop that gets nowhere.</summary>
-    private const long StepsMax = 4_000_000;
+    private const long StepsMax = 500_000;
 
     /// <summary>Events that a failure's trace ends with.</summary>
     private const int TraceLinesMax = 20_000;
@@ -30,6 +30,7 @@ internal sealed class World
     private readonly int _thread = Environment.CurrentManagedThreadId;
     private readonly Random _tieRandom;
     private SimulationException? _failure;
+    private Action? _interrupt;
     private ulong _hash = 14695981039346656037;
 
     /// <param name="seed">Decides the order of everything that can run at a time.</param>
@@ -75,6 +76,7 @@ internal sealed class World
             while (main is not { IsCompleted: true } && _failure is null)
             {
                 if (++Steps > StepsMax) throw new SimulationException($"No end after {StepsMax} steps.");
+                if (Interlocked.Exchange(ref _interrupt, null) is { } interrupt) interrupt();
                 if (_ready.Count > 0 && _random.NextDouble() < _lateness && FireNextTimer(s_latenessMax)) continue;
                 if (_ready.Count > 0) RunNext();
                 else if (!FireNextTimer(TimeSpan.MaxValue)) throw new SimulationException("Hang: nothing can run, no timer is set, and something is still being waited for.");
@@ -100,6 +102,7 @@ internal sealed class World
     /// <summary>Takes note of an event: in the hash always, as text if traced.</summary>
     public void Record(string what, long a = 0, long b = 0, string? detail = null, SimulatedProcess? process = null)
     {
+        Watch?.Invoke(what, process);
         foreach (var c in what) Fold(c);
         Fold((ulong)a);
         Fold((ulong)b);
@@ -115,6 +118,12 @@ internal sealed class World
         if (_trace.Count == TraceLinesMax) _trace.Dequeue();
         _trace.Enqueue(string.Create(CultureInfo.InvariantCulture, $"{Now.TotalSeconds,12:F6} {process?.Name ?? "",-10} {text}"));
     }
+
+    /// <summary>Called with every event, before the step that it is part of ends.</summary>
+    public Action<string, SimulatedProcess?>? Watch { get; set; }
+
+    /// <summary>Does something before any other work goes on: a crash at this very moment.</summary>
+    public void Interrupt(Action action) => _interrupt += action;
 
     /// <summary>Runs <paramref name="action"/> after a time, whatever becomes of the gateways meanwhile.</summary>
     public void After(TimeSpan delay, Action action)
