@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
+using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
@@ -15,7 +16,7 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
@@ -33,10 +34,12 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     private readonly SegmentUploader _uploader;
     private readonly FrameReader _reader;
 
-    private readonly Lock _gate = new();
+    private readonly Lock _gate;
+    private readonly AsyncMutex _commits = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
-    private readonly ExtentMap<SegmentLocation> _bucketMap;
-    private readonly List<(long FirstSequence, long Epoch)> _epochs;
+    private readonly BucketIndex _bucket;
+    private readonly MapLoader _loader;
+    private readonly Housekeeper _housekeeper;
     private volatile BlockError _state;
     private int _closed;
 
@@ -49,17 +52,20 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _logger = logger;
         Epoch = epoch;
         _journal = recovered.Journal;
+        _gate = recovered.Gate;
         _journalMap = recovered.JournalMap;
-        _bucketMap = recovered.BucketMap;
-        _epochs = recovered.Epochs;
-        _epochs.Add((recovered.State.End.Sequence + 1, epoch));
+        _bucket = recovered.Bucket;
+        _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
-        _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, newNonce, logger);
+        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
+        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
+        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper.Start();
     }
 
     public string Name => _record.Name;
@@ -119,6 +125,8 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
             }
         }
 
+        if (_state == BlockError.None) await _housekeeper.CloseAsync();
+        await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
@@ -141,19 +149,51 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
 
     void IUploadTarget.LocalFailure(string reason, Exception? exception) => GoOffline(reason, exception);
 
-    void IUploadTarget.Commit(BuiltSegment segment)
+    async ValueTask IUploadTarget.CommitAsync(BuiltSegment segment, CancellationToken cancellationToken)
     {
-        lock (_gate)
+        await _commits.WaitAsync(cancellationToken);
+        try
         {
-            RecoveredVolume.Apply(_bucketMap, segment.Header, segment.Index);
-            foreach (var entry in segment.Index) ForgetJournaled(entry.Lba, entry.Blocks, segment.Header.LastWrite);
+            while (TryGetMissing(segment, out var missing)) await LoadForCommitAsync(missing, cancellationToken);
+            lock (_gate)
+            {
+                _bucket.Apply(segment.Header, segment.Index);
+                if (segment.Header.Kind == SegmentKind.Log)
+                    foreach (var entry in segment.Index) ForgetJournaled(entry.Lba, entry.Blocks, segment.Header.LastWrite);
+            }
         }
+        finally
+        {
+            _commits.Release();
+        }
+
+        _housekeeper.Committed();
     }
+
+    void IHousekeptVolume.Fenced(long epoch) => ((IUploadTarget)this).Fenced(epoch);
 
     void IUploadTarget.Fenced(long epoch)
     {
         VolumeLog.Fenced(_logger, Name, epoch);
         Stop(BlockError.Standby);
+    }
+
+    private bool TryGetMissing(BuiltSegment segment, out MissingPiece missing)
+    {
+        lock (_gate) return _bucket.TryGetMissing(segment.Header, segment.Index, out missing);
+    }
+
+    /// <summary>What a moved segment needs was loaded when its survivors were chosen, and may have been evicted since.</summary>
+    private async Task LoadForCommitAsync(MissingPiece missing, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _loader.LoadAsync([missing], cancellationToken);
+        }
+        catch (BlobStoreException) when (!cancellationToken.IsCancellationRequested)
+        {
+            await Task.Delay(_options.RetryDelayMax, _time, cancellationToken);
+        }
     }
 
     private void GoOffline(string reason, Exception? exception)
@@ -197,6 +237,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
             var offset = (int)done * _record.BlockSizeBytes;
             var length = (int)place.Blocks * _record.BlockSizeBytes;
             ReadOnlyMemory<byte> blocks = default;
+            if (place.IsUnloaded) return false;
             if (place.IsZero) destination.Clear(offset, length);
             else if (place.InJournal ? _reader.TryGetCached(place.Journal, out blocks) : _reader.TryGetCached(place.Segment, out blocks)) Copy(blocks, place, destination, offset);
             else return false;
@@ -215,6 +256,13 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
             for (uint done = 0; done < range.Blocks;)
             {
                 var place = Find(range.Lba + done, range.Blocks - done);
+                if (place.IsUnloaded)
+                {
+                    result = await LoadAsync(place.Lba);
+                    if (!result.IsSuccess) break;
+                    continue;
+                }
+
                 var offset = (int)done * _record.BlockSizeBytes;
                 done += place.Blocks;
                 if (place.IsZero) destination.Clear(offset, (int)place.Blocks * _record.BlockSizeBytes);
@@ -257,6 +305,13 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
             {
                 var piece = Find(place.Lba + done, place.Blocks - done);
                 var at = offset + ((int)done * _record.BlockSizeBytes);
+                if (piece.IsUnloaded)
+                {
+                    var loaded = await LoadAsync(piece.Lba);
+                    if (!loaded.IsSuccess) return loaded;
+                    continue;
+                }
+
                 if (piece.IsZero)
                 {
                     destination.Clear(at, (int)piece.Blocks * _record.BlockSizeBytes);
@@ -294,10 +349,51 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     {
         lock (_gate)
         {
-            if (Mutation.BucketBeforeJournal && _bucketMap.TryFind(lba, blocksMax, out var stale, out var old)) return new Place(lba, stale, false, default, old);
+            if (Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, blocksMax, out var stale, out var old) == MapAnswer.Data) return new Place(lba, stale, false, default, old);
             if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal)) return new Place(lba, blocks, true, journal, default);
-            var found = _bucketMap.TryFind(lba, blocks, out blocks, out var segment);
-            return found ? new Place(lba, blocks, false, default, segment) : new Place(lba, blocks, true, JournalLocation.Zero(0), default);
+            return _bucket.Map.Find(lba, blocks, out blocks, out var segment) switch
+            {
+                MapAnswer.Data => new Place(lba, blocks, false, default, segment),
+                MapAnswer.Hole => new Place(lba, blocks, true, JournalLocation.Zero(0), default),
+                _ => new Place(lba, blocks, false, default, default),
+            };
+        }
+    }
+
+    /// <summary>Brings the map's leaf for a block.</summary>
+    private async ValueTask<BlockResult> LoadAsync(ulong lba)
+    {
+        try
+        {
+            using var timeout = new CancellationTokenSource(_options.CommandTimeout, _time);
+            await _loader.LoadAsync(lba, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            return BlockResult.Success;
+        }
+        catch (VolumeException e)
+        {
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return new BlockResult(BlockError.Corrupt, lba);
+        }
+        catch (BlobStoreException e)
+        {
+            if (e.Kind is not (BlobErrorKind.NotFound or BlobErrorKind.Corrupt))
+            {
+                VolumeLog.ReadFailed(_logger, Name, "the map", e.Message);
+                return BlockError.StoreUnavailable;
+            }
+
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return new BlockResult(BlockError.Corrupt, lba);
+        }
+        catch (OperationCanceledException)
+        {
+            return BlockError.StoreUnavailable;
+        }
+        catch (Exception e)
+        {
+            // What a store must not throw: the commands that wait here must end all the same.
+            VolumeLog.ReadFailed(_logger, Name, "the map", e.ToString());
+            return BlockError.StoreUnavailable;
         }
     }
 
@@ -313,16 +409,15 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
 
     private long EpochOf(long sequence)
     {
-        lock (_gate)
-        {
-            for (var i = _epochs.Count - 1; ; i--)
-                if (_epochs[i].FirstSequence <= sequence) return _epochs[i].Epoch;
-        }
+        lock (_gate) return _bucket.Epochs.EpochOf(sequence);
     }
 
     /// <summary>Where a run of blocks is.</summary>
     private readonly record struct Place(ulong Lba, uint Blocks, bool InJournal, JournalLocation Journal, SegmentLocation Segment)
     {
         public bool IsZero => InJournal && Journal.IsZero;
+
+        /// <summary>Not known before the map's leaf is loaded.</summary>
+        public bool IsUnloaded => !InJournal && Segment == default;
     }
 }

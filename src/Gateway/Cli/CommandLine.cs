@@ -32,12 +32,20 @@ internal static class CommandLine
     }
 
     /// <summary>Runs a command and turns the failures that a person can mend into one clear message and exit code 1.</summary>
-    public static async Task<int> RunAsync(Func<Task> command, TextWriter error)
-    {
-        try
+    public static Task<int> RunAsync(Func<Task> command, TextWriter error) => RunAsync(
+        async () =>
         {
             await command();
             return 0;
+        },
+        error);
+
+    /// <inheritdoc cref="RunAsync(Func{Task}, TextWriter)"/>
+    public static async Task<int> RunAsync(Func<Task<int>> command, TextWriter error)
+    {
+        try
+        {
+            return await command();
         }
         catch (Exception e) when (e is ConfigurationException or VolumeException)
         {

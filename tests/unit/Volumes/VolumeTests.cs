@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Tests.Shared;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Tests.Frames;
 using Xunit;
 
 namespace Gateway.Volumes.Tests;
@@ -224,7 +225,7 @@ public class VolumeTests
         await using var world = await OpenedAsync();
         world.Options.SealAfter = TimeSpan.FromHours(1);
 
-        for (var i = 0; i < 12; i++) await world.WriteAsync(0, VolumeWorld.Tagged(i, 8));
+        for (var i = 0; i < 12; i++) await world.WriteAsync(0, SampleData.Noise(4096, i));
         await world.Volume.DrainAsync(default);
 
         Assert.InRange(world.Store.Blobs.Where(b => b.Key.Contains("/log/", StringComparison.Ordinal)).Sum(b => b.Value.Length), 4096, 6000);
