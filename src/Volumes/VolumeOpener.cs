@@ -77,7 +77,7 @@ public sealed class VolumeOpener
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
-            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id)
+            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);
@@ -165,7 +165,7 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
-        var ours = ContinuesOurEpoch(superblock, state);
+        var ours = Mutation.ForeignJournalReplayed || ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())
@@ -224,7 +224,7 @@ public sealed class VolumeOpener
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
-            if (existing.Nonce != claim.Nonce)
+            if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 

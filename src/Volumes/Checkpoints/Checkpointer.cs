@@ -34,14 +34,14 @@ internal sealed class Checkpointer
     private readonly long _epoch;
     private readonly BucketIndex _index;
     private readonly Lock _gate;
-    private readonly SemaphoreSlim _commits;
+    private readonly AsyncMutex _commits;
     private readonly MapLoader _loader;
     private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
     private long _nextRoot = 1;
 
     public Checkpointer(
-        StoreWriter writer, VolumeRecord volume, VolumeKeys keys, long epoch, BucketIndex index, Lock gate, SemaphoreSlim commits, MapLoader loader, Func<Guid> newNonce, ILogger logger)
+        StoreWriter writer, VolumeRecord volume, VolumeKeys keys, long epoch, BucketIndex index, Lock gate, AsyncMutex commits, MapLoader loader, Func<Guid> newNonce, ILogger logger)
     {
         _writer = writer;
         _volume = volume;
@@ -61,14 +61,14 @@ internal sealed class Checkpointer
     /// <param name="Segments">Segments without a live block.</param>
     internal sealed record Superseded(BlobKey? Root, BlobKey[] MapBlobs, SegmentId[] Segments);
 
-    /// <summary>Writes one checkpoint of all that counts now; one at a time. Null: nothing changed since the last one.</summary>
+    /// <summary>Writes one checkpoint of all that counts now; one at a time. Null: nothing changed since the last one, and not <paramref name="always"/>.</summary>
     /// <exception cref="FencedException">A newer epoch exists, or somebody else writes in ours.</exception>
     /// <exception cref="VolumeException">A piece of the map is damaged.</exception>
     /// <exception cref="BlobStoreException">A base could not be read; nothing was written.</exception>
     /// <exception cref="OperationCanceledException">The volume is being closed.</exception>
-    public async Task<Superseded?> RunAsync(CancellationToken cancellationToken)
+    public async Task<Superseded?> RunAsync(bool always, CancellationToken cancellationToken)
     {
-        var capture = await CaptureAsync(cancellationToken);
+        var capture = await CaptureAsync(always, cancellationToken);
         if (capture is null) return null;
         var published = false;
         try
@@ -106,7 +106,7 @@ internal sealed class Checkpointer
         }
     }
 
-    private async Task<Capture?> CaptureAsync(CancellationToken cancellationToken)
+    private async Task<Capture?> CaptureAsync(bool always, CancellationToken cancellationToken)
     {
         MarkSparseBlobs();
         await LoadBasesAsync(cancellationToken); // Most of them before commits are held.
@@ -116,7 +116,7 @@ internal sealed class Checkpointer
             await LoadBasesAsync(cancellationToken);
             lock (_gate)
             {
-                if (_index.SegmentsSinceRoot == 0 && _index.Map.DirtyLeaves == 0 && _index.Segments.EncodedDirtyBytes == 0) return null;
+                if (!always && _index.SegmentsSinceRoot == 0 && _index.Map.DirtyLeaves == 0 && _index.Segments.EncodedDirtyBytes == 0) return null;
                 return new Capture(
                     _index.Map.Freeze(), _index.Map.Pages.ToArray(), _index.Segments.Freeze(), _index.Position, _index.LastWrite, [.. _index.Epochs.Spans], _index.BytesSinceRoot, _index.SegmentsSinceRoot,
                     [.. _index.Segments.Segments().Where(s => s.LiveBlocks == 0).Select(s => new SegmentId(_index.Epochs.EpochOf(s.Sequence), s.Sequence))]);

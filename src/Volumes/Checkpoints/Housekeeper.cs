@@ -53,7 +53,7 @@ internal sealed class Housekeeper : IAsyncDisposable
         long epoch,
         BucketIndex index,
         Lock gate,
-        SemaphoreSlim commits,
+        AsyncMutex commits,
         MapLoader loader,
         SegmentUploader uploader,
         IHousekeptVolume target,
@@ -226,7 +226,7 @@ internal sealed class Housekeeper : IAsyncDisposable
     {
         try
         {
-            if (await _checkpointer.RunAsync(_stop.Token) is not { } superseded || closing) return;
+            if (await _checkpointer.RunAsync(always: DeadBytes() > 0, _stop.Token) is not { } superseded || closing) return;
             var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
             _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
             if (_swept) return;

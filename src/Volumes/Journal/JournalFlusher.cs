@@ -144,6 +144,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 {
                     _isSyncing = true;
                     await _journal.FlushAsync(brief: true);
+                    target = Mutation.FlushCoversLaterWrites ? AppendedPosition : target;
                     _isSyncing = false;
                 }
 
@@ -174,10 +175,10 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private void TakeDone(long position)
     {
         var left = 0;
-        foreach (var waiter in _waiters)
+        for (var i = 0; i < _waiters.Count; i++) // No enumerator: it forbids that the list changes.
         {
-            if (waiter.DurableTarget <= position) _done.Add(waiter);
-            else _waiters[left++] = waiter;
+            if (_waiters[i].DurableTarget <= position) _done.Add(_waiters[i]);
+            else _waiters[left++] = _waiters[i];
         }
 
         _waiters.RemoveRange(left, _waiters.Count - left);
