@@ -25,7 +25,7 @@ bench: packages-build packages-bench packages-ceph publish ## Measures the gatew
 	@scripts/bench.sh
 
 microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
-	@dotnet run --project bench -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
+	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
 
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary

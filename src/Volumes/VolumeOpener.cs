@@ -28,6 +28,7 @@ public sealed class VolumeOpener
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     /// <param name="store">Where the volumes are.</param>
@@ -38,19 +39,30 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger)
+        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger)
     {
     }
 
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
+    internal VolumeOpener(
+        IBlobStore store,
+        VolumeOptions options,
+        JournalOptions journalOptions,
+        IJournalDirectory journals,
+        string owner,
+        TimeProvider time,
+        Random random,
+        ILogger logger,
+        Func<Guid>? newNonce = null)
     {
         _store = store;
-        _options = options;
+        _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
         _journalOptions = journalOptions;
         _journals = journals;
         _owner = owner;
         _time = time;
         _random = random;
+        _newNonce = newNonce ?? Guid.NewGuid;
         _logger = logger;
     }
 
@@ -74,7 +86,7 @@ public sealed class VolumeOpener
             await RefuseSupersededRootAsync(recovered.State, cancellationToken);
             await TakeOverAsync(recovered, claim, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _newNonce, _logger);
         }
         catch
         {
@@ -83,11 +95,16 @@ public sealed class VolumeOpener
         }
     }
 
+    private static IJournalDirectory DirectoryOf(JournalOptions options, TimeProvider time, ILogger logger) => options.Directory is { } directory
+        ? new LocalJournalDirectory(directory, options.AllowUnsafeFileSystem, time, logger)
+        : new MemoryJournalDirectory();
+
     private async Task<RecoveredVolume> RecoverAsync(LogState state, CancellationToken cancellationToken)
     {
         JournalFile? journal = null;
         try
         {
+            await _journals.ProbeAsync();
             var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
             journal = opened;
             var recovered = new RecoveredVolume(state, journal, _store);
@@ -95,7 +112,8 @@ public sealed class VolumeOpener
             if (isNew)
             {
                 await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
-                VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
+                if (_journals.IsVolatile) VolumeLog.NoJournal(_logger, state.Volume.Name, journal.CapacityBytes);
+                else VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
             else
             {
@@ -107,12 +125,12 @@ public sealed class VolumeOpener
         catch (IOException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journals.Name}', and that no other tcmu-gateway serves the volume on this host.", e);
         }
         catch (UnauthorizedAccessException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journals.Name}'.", e);
         }
         catch
         {
@@ -131,7 +149,7 @@ public sealed class VolumeOpener
         var disk = _journals.Create(unfinished, _journalOptions.CapacityBytes);
         try
         {
-            var journal = await JournalFile.CreateAsync(disk, volumeId, Guid.NewGuid(), 0);
+            var journal = await JournalFile.CreateAsync(disk, volumeId, _newNonce(), 0);
             _journals.Rename(unfinished, name);
             return (journal, true);
         }
@@ -164,7 +182,7 @@ public sealed class VolumeOpener
             if (first != default || superblock.TailWrite > recovered.Bucket.Epochs.LastWriteUpTo(superblock.Epoch))
                 throw new VolumeException(
                     VolumeErrorKind.JournalMismatch,
-                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journalOptions.Directory}', and the volume opens without it.");
+                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journals.Name}', and the volume opens without it.");
             VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
             await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
             return;
@@ -194,7 +212,7 @@ public sealed class VolumeOpener
         {
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
-            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
+            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : _newNonce(),
             CreatedAt = _time.GetUtcNow(),
         };
         await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
@@ -252,7 +270,7 @@ public sealed class VolumeOpener
         }
         catch (IOException e)
         {
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journals.Name}'.", e);
         }
     }
 }

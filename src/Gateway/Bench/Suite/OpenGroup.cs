@@ -1,3 +1,4 @@
+using Gateway.Tcmu;
 using Gateway.Volumes;
 
 namespace Gateway.Bench.Suite;

@@ -1,69 +1,45 @@
-using Gateway.Backends.Core;
 using Gateway.Backends.S3;
 using Gateway.Tcmu;
 using Gateway.Volumes;
 
 namespace Gateway.Bench.Suite;
 
-/// <summary>An S3 endpoint's bandwidth: how much of what it can give our store reaches, and how much a volume over it.</summary>
+/// <summary>An S3 endpoint's bandwidth: how much of what it gives to the leanest client our store reaches, and how much a volume over it.</summary>
 internal sealed class StoreGroup : SuiteGroup
 {
     private const int ObjectBytes = 8 << 20;
-    private const int Objects = 64;
     private const int Concurrency = 8;
     private const int Rounds = 3;
     private const long SizeBytes = 1L << 30;
     private const int Depth = 8;
+    private static readonly TimeSpan StoreTime = TimeSpan.FromSeconds(48);
+    private static readonly TimeSpan Slice = TimeSpan.FromSeconds(4);
 
     public override SuiteTarget[] Targets => [SuiteTarget.S3SeqWrite, SuiteTarget.S3SeqRead, SuiteTarget.S3Sdk];
 
+    public override TimeSpan TimeLimit => TimeSpan.FromMinutes(10);
+
     public override async Task MeasureAsync(SuiteContext context, CancellationToken cancellationToken)
     {
-        var options = SuiteContext.S3Options ?? throw new SuiteException($"no S3 endpoint is named in {SuiteContext.EndpointVariable}: 'make bench' starts one if Ceph's RGW is installed (make packages-ceph)");
-        await using var ceiling = StoreCeiling.Create(options);
-        List<double> sdk = [];
+        var options = SuiteContext.S3Options ?? throw new SuiteException($"no S3 endpoint is named in {SuiteContext.EndpointVariable}: 'make bench' starts one");
+        await using var ceiling = new S3Ceiling(options, ObjectBytes, Concurrency, context.Time, new Random(Environment.ProcessId));
+        var (_, put, get) = await S3BenchCommand.MeasureAsync(ceiling, StoreTime, cancellationToken);
+        context.Log($"our store: PUT {put.Ours.MegabytesPerSecond:N0} MB/s of {put.Ceiling.MegabytesPerSecond:N0} ({put.Ratio:0.00}), GET {get.Ours.MegabytesPerSecond:N0} of {get.Ceiling.MegabytesPerSecond:N0} ({get.Ratio:0.00})");
+        context.Report(SuiteTarget.S3Sdk, Math.Min(put.Ratio, get.Ratio));
+
         List<double> writes = [];
         List<double> reads = [];
         for (var round = 0; round < Rounds; round++)
         {
-            var (put, get) = (await ceiling.PutAsync(ObjectBytes, Objects, Concurrency, cancellationToken), await ceiling.GetAsync(ObjectBytes, Objects, Concurrency, cancellationToken));
-            var (ownPut, ownGet) = await MeasureStoreAsync(options, round, context.Time, cancellationToken);
+            var (leanPut, leanGet) = (await ceiling.PutAsync(Slice, cancellationToken), await ceiling.GetAsync(Slice, cancellationToken));
             var (write, read) = await MeasureVolumeAsync(options, round, context, cancellationToken);
-            context.Log($"MB/s of ceiling, our store, a volume: write {put / 1e6:N0} {ownPut / 1e6:N0} {write / 1e6:N0}, read {get / 1e6:N0} {ownGet / 1e6:N0} {read / 1e6:N0}");
-            sdk.Add(Math.Min(ownPut / put, ownGet / get));
-            writes.Add(write / put);
-            reads.Add(read / get);
+            context.Log($"a volume: written with {write / 1e6:N0} MB/s of {leanPut.MegabytesPerSecond:N0}, read with {read / 1e6:N0} of {leanGet.MegabytesPerSecond:N0}");
+            writes.Add(write / 1e6 / leanPut.MegabytesPerSecond);
+            reads.Add(read / 1e6 / leanGet.MegabytesPerSecond);
         }
 
         context.Report(SuiteTarget.S3SeqWrite, Median(writes));
         context.Report(SuiteTarget.S3SeqRead, Median(reads));
-        context.Report(SuiteTarget.S3Sdk, Median(sdk));
-    }
-
-    /// <summary>Bytes per second of whole blobs through our S3 store alone.</summary>
-    private static async Task<(double Put, double Get)> MeasureStoreAsync(S3StoreOptions options, int round, TimeProvider time, CancellationToken cancellationToken)
-    {
-        await using var store = new S3BlobStore(options, time);
-        var content = new byte[ObjectBytes];
-        new FastRandom((ulong)round).Fill(content);
-        var buffers = new byte[Concurrency][];
-        for (var i = 0; i < Concurrency; i++) buffers[i] = new byte[ObjectBytes];
-        var put = await RateAsync(number => store.PutAsync(Key(number), content, Precondition.Absent, cancellationToken).AsTask());
-        var get = await RateAsync(number => store.ReadAsync(Key(number), 0, buffers[number % Concurrency], cancellationToken).AsTask());
-        for (var number = 0; number < Objects; number++) await store.DeleteAsync(Key(number), cancellationToken);
-        return (put, get);
-
-        BlobKey Key(int number) => new($"store/{round}/{number}");
-
-        async Task<double> RateAsync(Func<int, Task> operate)
-        {
-            var start = time.GetTimestamp();
-            await Task.WhenAll(Enumerable.Range(0, Concurrency).Select(async lane =>
-            {
-                for (var number = lane; number < Objects; number += Concurrency) await operate(number);
-            }));
-            return (double)Objects * ObjectBytes / time.GetElapsedTime(start).TotalSeconds;
-        }
     }
 
     /// <summary>Bytes per second of a volume written from end to end until all of it is in the store, then opened anew and read.</summary>
@@ -75,20 +51,20 @@ internal sealed class StoreGroup : SuiteGroup
         var sequential = new Workload { Pattern = AccessPattern.Write, BlockBytes = 1 << 20, Depth = Depth, Ramp = TimeSpan.Zero, Runtime = TimeSpan.FromMinutes(5), NumberMax = SizeBytes >> 20 };
         try
         {
-            var start = context.Time.GetTimestamp();
+            double write;
             var target = await BenchTarget.InStoreAsync(
                 "S3", new S3BlobStore(inStore, context.Time), null, new VolumeSpec(SizeBytes, VolumeSpec.BlockSizeDefaultBytes), new VolumeOptions(), journal, context.Time, context.Logger, cancellationToken);
             await using (target)
             {
-                start = context.Time.GetTimestamp();
-                await BenchRun.RunAsync(target, sequential, new RingDeviceOptions(), context.Time, cancellationToken); // Drains, too.
+                var start = context.Time.GetTimestamp();
+                var report = await BenchRun.RunAsync(target, sequential, new RingDeviceOptions(), context.Time, cancellationToken); // Drains, too.
+                write = report.Write!.Count * (double)sequential.BlockBytes / context.Time.GetElapsedTime(start).TotalSeconds;
             }
 
-            var write = SizeBytes / context.Time.GetElapsedTime(start).TotalSeconds;
             await using var cold = await BenchTarget.ReopenAsync(
                 "S3", new S3BlobStore(inStore, context.Time), null, new VolumeOptions(), journal, context.Time, context.Logger, cancellationToken);
-            var report = await BenchRun.RunAsync(cold, sequential with { Pattern = AccessPattern.Read }, new RingDeviceOptions(), context.Time, cancellationToken);
-            return (write, report.Read!.BytesPerSecond);
+            var read = await BenchRun.RunAsync(cold, sequential with { Pattern = AccessPattern.Read }, new RingDeviceOptions(), context.Time, cancellationToken);
+            return (write, read.Read!.BytesPerSecond);
         }
         finally
         {
