@@ -26,7 +26,7 @@ bench: packages-build packages-bench packages-ceph publish ## Measures the gatew
 	@scripts/bench.sh
 
 microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
-	@dotnet run --project bench -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
+	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
 
 soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or replays SEED=n with its trace.
 	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary

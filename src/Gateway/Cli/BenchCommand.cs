@@ -49,6 +49,7 @@ internal static class BenchCommand
         {
             Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Rate, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Seed, Output,
         };
+        command.Subcommands.Add(S3BenchCommand.Build());
         command.Subcommands.Add(BenchSuiteCommand.Build());
         command.Subcommands.Add(S3BenchCommand.Build());
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));

@@ -1,3 +1,4 @@
+using Gateway.Tcmu;
 using Gateway.Volumes;
 
 namespace Gateway.Bench.Suite;
@@ -6,6 +7,7 @@ namespace Gateway.Bench.Suite;
 internal sealed class OpenGroup : SuiteGroup
 {
     private const int Rounds = 5;
+    private const int FirstReads = 500;
     private const string PrepareStep = "prepare";
     private const string OpenStep = "open";
     private const string Seconds = "seconds";
@@ -55,5 +57,10 @@ internal sealed class OpenGroup : SuiteGroup
         context.Report(Resident, ProcessMemory.PeakMiB());
         var traffic = target.Store!.Traffic;
         context.Log($"open in {seconds:0.000} s, {ProcessMemory.PeakMiB():0} MiB resident; {traffic.Gets} GET ({traffic.GetBytes:N0} bytes), {traffic.Others} other requests");
+
+        // What opening left for later: the leaves of the map come with the first read of their span.
+        var reads = new Workload { Pattern = AccessPattern.RandRead, Depth = 1, Ramp = TimeSpan.Zero, NumberMax = FirstReads };
+        var report = await BenchRun.RunAsync(target, reads, new RingDeviceOptions(), context.Time, cancellationToken);
+        context.Log($"then {report.Read!.Count} random reads: median {report.Read.P50Microseconds:N0} us, the slowest {report.Read.MaxMicroseconds:N0} us, {ProcessMemory.PeakMiB():0} MiB resident");
     }
 }
