@@ -65,8 +65,9 @@ internal sealed record LogState
 
         var root = await ReadRootAsync(store, keys, volume, cancellationToken);
         var covered = root?.Position ?? default;
-        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
+        // Segments first: whoever is being fenced, or fences us, may add one at any time, and its takeover came before it.
         var listed = await ListSegmentsAsync(store, keys, covered, cancellationToken);
+        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
         if (takeovers.Count == 0 && (listed.Count > 0 || root is not null))
             throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{volumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
         var newestTakeover = takeovers.Count == 0 ? null : takeovers.Values.Last();

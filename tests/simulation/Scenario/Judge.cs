@@ -76,7 +76,8 @@ internal sealed class Judge(World world, SeedPlan plan)
             BlockError.JournalFull => serving.IsEnding || StoreFailed || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
             BlockError.Offline => serving.IsEnding || DiskMayFail(serving.Host),
-            BlockError.Corrupt => plan.Store.ReadCorruptionRate > 0,
+            // A fenced gateway finds segments gone that its successor has removed.
+            BlockError.Corrupt => plan.Store.ReadCorruptionRate > 0 || _servings.Exists(s => s.Epoch > serving.Epoch),
             _ => false,
         };
         if (!allowed) world.Fail($"A {name} through {serving.Process.Name} failed without a reason: {result.Error}.");
