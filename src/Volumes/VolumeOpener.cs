@@ -39,7 +39,7 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger)
+        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger)
     {
     }
 
@@ -56,7 +56,7 @@ public sealed class VolumeOpener
         Func<Guid>? newNonce = null)
     {
         _store = store;
-        _options = options;
+        _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
         _journalOptions = journalOptions;
         _journals = journals;
         _owner = owner;
@@ -97,11 +97,16 @@ public sealed class VolumeOpener
         }
     }
 
+    private static IJournalDirectory DirectoryOf(JournalOptions options, TimeProvider time, ILogger logger) => options.Directory is { } directory
+        ? new LocalJournalDirectory(directory, options.AllowUnsafeFileSystem, time, logger)
+        : new MemoryJournalDirectory();
+
     private async Task<RecoveredVolume> RecoverAsync(LogState state, CancellationToken cancellationToken)
     {
         JournalFile? journal = null;
         try
         {
+            await _journals.ProbeAsync();
             var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
             journal = opened;
             var recovered = new RecoveredVolume(state, journal, _store);
@@ -109,7 +114,8 @@ public sealed class VolumeOpener
             if (isNew)
             {
                 await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
-                VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
+                if (_journals.IsVolatile) VolumeLog.NoJournal(_logger, state.Volume.Name, journal.CapacityBytes);
+                else VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
             else
             {
@@ -121,12 +127,12 @@ public sealed class VolumeOpener
         catch (IOException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journals.Name}', and that no other tcmu-gateway serves the volume on this host.", e);
         }
         catch (UnauthorizedAccessException e)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journals.Name}'.", e);
         }
         catch
         {
@@ -178,7 +184,7 @@ public sealed class VolumeOpener
             if (first != default || superblock.TailWrite > recovered.Bucket.Epochs.LastWriteUpTo(superblock.Epoch))
                 throw new VolumeException(
                     VolumeErrorKind.JournalMismatch,
-                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journalOptions.Directory}', and the volume opens without it.");
+                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journals.Name}', and the volume opens without it.");
             VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
             await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
             return;
@@ -254,7 +260,7 @@ public sealed class VolumeOpener
     /// </summary>
     private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
     {
-        if (state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
             throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_store.Description}: checkpoint '{state.Keys.Checkpoint(root.Id)}' was superseded while volume '{state.Volume.Name}' was being opened. Opening it again will find the newer one.");
     }
 
@@ -270,7 +276,7 @@ public sealed class VolumeOpener
         }
         catch (IOException e)
         {
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journals.Name}'.", e);
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Gateway.Backends.Core;
+using Gateway.Bench;
 using Gateway.Configuration;
 using Gateway.Volumes;
 
@@ -28,6 +29,7 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(new Command("bench", "Measures.") { S3BenchCommand.Build() });
         return root;
     }
 

@@ -43,9 +43,11 @@ internal sealed record GatewayConfiguration
         return configuration!;
     }
 
-    /// <summary>The volume engine's options.</summary>
-    public VolumeOptions ToVolumeOptions() => new()
+    /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
+    public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
     {
+        Durability = (volume is { } v ? Volumes.Each.GetValueOrDefault(v.ToString())?.Durability : null) ?? Volumes.Durability,
+        HighWaterPercent = Volumes.HighWaterPercent,
         SegmentBytes = Volumes.SegmentBytes,
         SealAfter = TimeSpan.FromSeconds(Volumes.SealAfterSeconds),
         UploadWindow = Volumes.UploadWindow,
@@ -63,10 +65,21 @@ internal sealed record GatewayConfiguration
             foreach (var fault in store.Faults()) yield return $"stores.{name}.{fault}";
         }
 
-        if (!Path.IsPathRooted(Journal.Directory)) yield return "journal.directory: must be an absolute path";
+        if (Journal.Directory is { } directory && !Path.IsPathRooted(directory)) yield return "journal.directory: must be an absolute path, or null for none";
         if (Journal.CapacityBytes is < JournalOptions.CapacityMinBytes or > JournalOptions.CapacityMaxBytes)
             yield return $"journal.capacityBytes: {Journal.CapacityBytes} is not between {JournalOptions.CapacityMinBytes} (64 MiB) and {JournalOptions.CapacityMaxBytes} (1 TiB)";
         foreach (var fault in Volumes.Faults()) yield return $"volumes.{fault}";
+        foreach (var name in Volumes.Each.Keys)
+        {
+            if (name.Split('/') is not [var store, var volume] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(volume))
+                yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
+        }
+
+        if (Journal.Directory is null)
+        {
+            foreach (var name in Volumes.Each.Where(v => v.Value.Durability == Durability.Journal).Select(v => v.Key))
+                yield return $"volumes.each.{name}.durability: without a journal.directory only the bucket can make a flush durable";
+        }
     }
 }
 
@@ -106,6 +119,9 @@ internal sealed record StoreSection
     /// <summary>s3: a file that holds the secret access key and nothing else.</summary>
     public string? SecretAccessKeyFile { get; set; }
 
+    /// <summary>s3: sign the hash of every body, for http over a network that is not trusted. Default false.</summary>
+    public bool? SignPayload { get; set; }
+
     /// <summary>s3: seconds for one request. Default 20.</summary>
     public double? RequestTimeoutSeconds { get; set; }
 
@@ -125,6 +141,7 @@ internal sealed record StoreSection
             SecretAccessKeyFile = SecretAccessKeyFile,
         };
         if (Region is not null) options.Region = Region;
+        if (SignPayload is { } sign) options.SignPayload = sign;
         if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(seconds);
         return options;
     }
@@ -149,9 +166,22 @@ internal sealed record StoreSection
     }
 }
 
+/// <summary>What one volume has of its own.</summary>
+internal sealed record VolumeSection
+{
+    /// <summary>Default: that of all volumes.</summary>
+    public Durability? Durability { get; set; }
+}
+
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
 internal sealed record VolumesSection
 {
+    /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
+    public Durability Durability { get; set; } = Durability.Journal;
+
+    /// <summary>What single volumes have of their own, by STORE/VOLUME.</summary>
+    public Dictionary<string, VolumeSection> Each { get; set; } = [];
+
     /// <summary>Data bytes that seal a segment. Default 8 MiB.</summary>
     public int SegmentBytes { get; set; } = 8 << 20;
 
@@ -163,6 +193,9 @@ internal sealed record VolumesSection
 
     /// <summary>Bytes of frames kept in memory for each volume. Default 64 MiB.</summary>
     public long CacheBytes { get; set; } = 64 << 20;
+
+    /// <summary>Percentage of its journal in use above which a volume's writes are slowed down. Default 70.</summary>
+    public int HighWaterPercent { get; set; } = 70;
 
     /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
     public double CommandTimeoutSeconds { get; set; } = 20;
@@ -176,6 +209,7 @@ internal sealed record VolumesSection
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
         if (CacheBytes < 0) yield return "cacheBytes: must not be negative";
+        if (HighWaterPercent is < 10 or > 100) yield return "highWaterPercent: must be between 10 and 100";
         if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
         if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
     }
@@ -184,10 +218,14 @@ internal sealed record VolumesSection
 /// <summary>The configuration is missing or wrong; the message says what to change.</summary>
 internal sealed class ConfigurationException(string message) : Exception(message);
 
+/// <summary>"journal" and "bucket", and no numbers.</summary>
+internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
-    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    Converters = [typeof(DurabilityConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

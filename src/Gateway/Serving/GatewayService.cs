@@ -207,13 +207,12 @@ internal sealed class GatewayService(
     private VolumeTarget NewTarget(TcmuDeviceName name)
     {
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
-        var options = configuration.ToVolumeOptions();
-        return new VolumeTarget(name, OpenAsync, backstore, options, time, _logger);
+        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions(), time, _logger);
 
         async Task<Volume> OpenAsync(CancellationToken cancellationToken)
         {
             var path = VolumePath.Parse(name.Path);
-            var opener = new VolumeOpener(stores.Get(path.Store), options, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger);
+            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger);
             var volume = await opener.OpenAsync(path.Volume, cancellationToken);
             var attributes = backstore.ReadAttributes();
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch

@@ -96,7 +96,7 @@ internal sealed class Checkpointer
             }
 
             VolumeLog.CheckpointStored(_logger, _volume.Name, root.Id, capture.Position, writing.LengthBytes);
-            return new Superseded(IsNew: true, old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], capture.Dead);
+            return new Superseded(IsNew: true, old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], Mutation.DeadCountedLate ? DeadSegments() : capture.Dead);
         }
         finally
         {
@@ -203,7 +203,7 @@ internal sealed class Checkpointer
                 VolumeId = owner._volume.Id,
                 Id = id,
                 Nonce = nonce,
-                Position = capture.Position,
+                Position = Mutation.CheckpointCoversLater ? owner._index.Position : capture.Position,
                 LastWrite = capture.LastWrite,
                 Epochs = capture.Epochs,
                 MapPages = MapPages(),
@@ -244,7 +244,8 @@ internal sealed class Checkpointer
             var content = _content.WrittenSpan.ToArray();
             _content = new ArrayBufferWriter<byte>();
             new MapBlobHeader(owner._volume.Id, Id, content.Length).WriteTo(content);
-            await owner._writer.PutAsync(owner._keys.MapBlob(Id), content, cancellationToken);
+            var put = owner._writer.PutAsync(owner._keys.MapBlob(Id), content, cancellationToken);
+            if (!Mutation.RootBeforeLeaves) await put;
             Added.Add(new MapBlobUse(_number, Id, (uint)content.Length, (uint)(content.Length - MapBlobHeader.HeaderLengthBytes)));
         }
     }

@@ -108,7 +108,15 @@ internal sealed class Housekeeper : IAsyncDisposable
     {
         _stop.Cancel();
         _signal.Set();
-        await _loop;
+        try
+        {
+            await _loop.WaitAsync(StoreWriter.StopGrace, _time);
+        }
+        catch (TimeoutException)
+        {
+            return; // A store deaf to cancellation is left behind, with what its calls may still use.
+        }
+
         await _timer.DisposeAsync();
         _stop.Dispose();
     }

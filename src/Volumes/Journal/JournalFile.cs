@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;
@@ -150,6 +151,7 @@ internal sealed class JournalFile : IDisposable
 
     /// <summary>Appends one batch at the head, which the caller has found to fit, and moves the head behind it.</summary>
     /// <param name="content">Its pages, sealed for position <see cref="Head"/>; a multiple of 4,096 bytes, not past the end of the ring.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask AppendAsync(ScatterList content)
     {
         await _disk.WriteAsync(content, Offset(Head));
@@ -167,13 +169,15 @@ internal sealed class JournalFile : IDisposable
     /// One at a time: the kernel reports a lost write to an open file once, so that of two fdatasyncs side by side the second could
     /// succeed and vouch for what the first found lost.
     /// </remarks>
-    public async ValueTask FlushAsync()
+    /// <param name="brief">The caller goes on with little work: it may do so on the disk's own thread.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask FlushAsync(bool brief = false)
     {
         await _flushing.WaitAsync();
         try
         {
             if (_flushFailure is not null) throw new IOException(_flushFailure.Message, _flushFailure);
-            if (!Mutation.SkipFlush) await _disk.FlushAsync();
+            if (!Mutation.SkipFlush) await (brief ? _disk.FlushBrieflyAsync() : _disk.FlushAsync());
         }
         catch (IOException e)
         {

@@ -32,6 +32,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
     private const int RecordsMax = SegmentIndexEntry.CountMax / 16;
 
+    /// <summary>Part of the journal that seals a segment, however little data is in it: space must come back long before the journal is full.</summary>
+    private const int JournalShare = 8;
+
     private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -52,10 +55,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly AsyncSignal _signal = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly ITimer _ageTimer;
+    private readonly List<(long Position, TaskCompletionSource<bool> Done)> _drains = [];
     private long _pendingBytes;
-    private bool _drain;
+    private long _pendingSpaceBytes;
+    private long _sealTo;
+    private long _committed;
     private bool _ended;
-    private TaskCompletionSource<bool>? _drained;
     private long _nextSequence;
     private long _lastSealedWrite;
     private Task _loop = Task.CompletedTask;
@@ -87,6 +92,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _builder = new SegmentBuilder(_volume, journal, SegmentBufferPool.Shared);
         _nextSequence = state.End.Sequence + 1;
         _lastSealedWrite = lastWrite;
+        _committed = journal.Superblock.TailPosition;
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -108,28 +114,32 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             if (_pending.Count == 0) _ageTimer.Change(_options.SealAfter, Timeout.InfiniteTimeSpan);
             _pending.Enqueue((batch, _time.GetTimestamp()));
-            wake = _pendingBytes < _options.SegmentBytes;
+            wake = !IsSegmentPending;
             _pendingBytes += batch.DataBytes;
-            wake &= _pendingBytes >= _options.SegmentBytes;
+            _pendingSpaceBytes += batch.Header.LengthBytes;
+            wake &= IsSegmentPending;
         }
 
         if (wake) _signal.Set();
     }
 
-    /// <summary>Seals what is pending without waiting for size or age; true when it is in the bucket, false if the uploader ended before.</summary>
-    public async Task<bool> DrainAsync()
+    /// <summary>
+    /// Seals what stands before a journal position without waiting for size or age; true when it is in the bucket, false if the uploader ended
+    /// before.
+    /// </summary>
+    public async Task<bool> DrainAsync(long position)
     {
-        Task<bool> drained;
+        TaskCompletionSource<bool> drained;
         lock (_gate)
         {
+            if (_committed >= position) return true;
             if (_ended) return false;
-            _drain = true;
-            _drained ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-            drained = _drained.Task;
+            drained = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _drains.Add((position, drained));
         }
 
-        _signal.Set();
-        return await drained;
+        Hurry(position);
+        return await drained.Task;
     }
 
     /// <summary>
@@ -149,22 +159,29 @@ internal sealed class SegmentUploader : IAsyncDisposable
         return await request.Done.Task;
     }
 
-    /// <summary>Seals what is pending without waiting for size or age.</summary>
-    public void Hurry()
+    /// <summary>Seals what stands before a journal position without waiting for size or age.</summary>
+    public void Hurry(long position)
     {
-        lock (_gate) _drain = true;
+        lock (_gate)
+        {
+            if (_sealTo >= position) return;
+            _sealTo = position;
+        }
+
         _signal.Set();
     }
 
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        _stop.Cancel();
+        Stop();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
         _stop.Dispose();
     }
+
+    private bool IsSegmentPending => _pendingBytes >= _options.SegmentBytes || _pendingSpaceBytes >= _journal.CapacityBytes / JournalShare;
 
     private async Task RunAsync()
     {
@@ -208,24 +225,16 @@ internal sealed class SegmentUploader : IAsyncDisposable
             lock (_gate)
             {
                 _ended = true;
-                _drained?.TrySetResult(false);
+                foreach (var drain in _drains) drain.Done.TrySetResult(false);
+                _drains.Clear();
                 foreach (var request in _moved) request.Done.TrySetResult(false);
                 foreach (var upload in _uploads) upload.Moved?.Done.TrySetResult(false);
             }
 
-            _stop.Cancel(); // What still travels would not count any more.
+            Stop(); // What still travels would not count any more.
             foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
-
-    private async Task WakeAfterAsync(Task upload)
-    {
-        await EndAsync(upload);
-        _signal.Set();
-    }
-
-    /// <summary>Completes with the task, whatever became of it.</summary>
-    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Starts the next segment, or null if none is due yet. Writes go first.</summary>
     private Upload? TakeNext()
@@ -243,22 +252,23 @@ internal sealed class SegmentUploader : IAsyncDisposable
         return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
     }
 
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()
     {
         lock (_gate)
         {
-            if (_pending.Count == 0)
-            {
-                _drain = false;
-                if (_uploads.Count > 0) return null;
-                _drained?.TrySetResult(true);
-                _drained = null;
-                return null;
-            }
-
-            var age = _time.GetElapsedTime(_pending.Peek().At);
-            if (!_drain && _pendingBytes < _options.SegmentBytes && age < _options.SealAfter)
+            if (!_pending.TryPeek(out var oldest)) return null;
+            var age = _time.GetElapsedTime(oldest.At);
+            if (oldest.Batch.Header.Position >= _sealTo && !IsSegmentPending && age < _options.SealAfter)
             {
                 _ageTimer.Change(_options.SealAfter - age, Timeout.InfiniteTimeSpan);
                 return null;
@@ -272,6 +282,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 records += next.Batch.Header.RecordCount;
                 bytes += next.Batch.DataBytes;
                 _pendingBytes -= next.Batch.DataBytes;
+                _pendingSpaceBytes -= next.Batch.Header.LengthBytes;
             }
 
             return batches;
@@ -330,5 +341,23 @@ internal sealed class SegmentUploader : IAsyncDisposable
     {
         await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
         _appender.Release(last.EndPosition);
+        SetCommitted(last.EndPosition);
+    }
+
+    private void SetCommitted(long position)
+    {
+        lock (_gate)
+        {
+            _committed = position;
+            foreach (var drain in _drains)
+                if (drain.Position <= position) drain.Done.TrySetResult(true);
+            _drains.RemoveAll(d => d.Position <= position);
+        }
+    }
+
+    private void Stop()
+    {
+        _writer.LeaveSoon();
+        _stop.Cancel();
     }
 }

@@ -14,6 +14,16 @@ internal sealed class FencedException(long epoch) : Exception($"Epoch {epoch} ex
 /// <summary>Puts one writer's create-only blobs, without end where the store fails, and looks whether it is still the newest writer.</summary>
 internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
 {
+    /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
+    public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
+
+    private readonly TaskCompletionSource _leave = new(); // Completed by a timer, which holds no lock.
+    private ITimer? _leaving;
+
+    /// <summary>The volume stops: calls that do not end within <see cref="StopGrace"/> of their cancellation are left behind.</summary>
+    public void LeaveSoon() =>
+        _leaving ??= time.CreateTimer(static leave => ((TaskCompletionSource)leave!).TrySetResult(), _leave, StopGrace, Timeout.InfiniteTimeSpan);
+
     /// <summary>
     /// Stores a blob of this epoch under a name that has never stood for other content. True if the first attempt did it: then nobody
     /// reads <paramref name="content"/> any more.
@@ -26,7 +36,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                await store.PutAsync(key, content, Mutation.SegmentNamesReused ? Precondition.None : Precondition.Absent, cancellationToken);
+                await EndOrLeaveAsync(store.PutAsync(key, content, Mutation.SegmentNamesReused ? Precondition.None : Precondition.Absent, cancellationToken).AsTask(), cancellationToken);
                 return attempt == 1;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
@@ -56,7 +66,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                if (!Mutation.NewerEpochIgnored && await store.GetLengthAsync(key, cancellationToken) is not null) throw new FencedException(epoch + 1);
+                if (!Mutation.NewerEpochIgnored && await EndOrLeaveAsync(store.GetLengthAsync(key, cancellationToken).AsTask(), cancellationToken) is not null) throw new FencedException(epoch + 1);
                 return;
             }
             catch (Exception e) when (e is not FencedException && !cancellationToken.IsCancellationRequested)
@@ -83,8 +93,20 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         async Task<ReadOnlyMemory<byte>> ReadAsync()
         {
             var stored = new byte[content.Length];
-            return stored.AsMemory(0, await store.ReadAsync(key, 0, stored, cancellationToken));
+            return stored.AsMemory(0, await EndOrLeaveAsync(store.ReadAsync(key, 0, stored, cancellationToken).AsTask(), cancellationToken));
         }
+    }
+
+    private async Task<T> EndOrLeaveAsync<T>(Task<T> call, CancellationToken cancellationToken)
+    {
+        await EndOrLeaveAsync((Task)call, cancellationToken);
+        return await call;
+    }
+
+    private async Task EndOrLeaveAsync(Task call, CancellationToken cancellationToken)
+    {
+        if (await Task.WhenAny(call, _leave.Task) != call) throw new OperationCanceledException(cancellationToken);
+        await call;
     }
 
     private async Task DelayAsync(BlobKey key, int attempt, Exception cause, CancellationToken cancellationToken)
