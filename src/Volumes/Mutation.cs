@@ -27,5 +27,16 @@ internal static class Mutation
     public const bool FrameUnchecked = false;
     public const bool OlderSuperblockTaken = false;
     public const bool ResetInPlace = false;
+    public const bool RootBeforeLeaves = false;
+    public const bool CheckpointCoversLater = false;
+    public const bool DeadCountedLate = false;
+    public const bool LiveMapBlobSwept = false;
+    public const bool RemovedAtOnce = false;
+    public const bool RemovedWithoutLook = false;
+    public const bool SupersededRootTaken = false;
+    public const bool MovedOverNewer = false;
+    public const bool TombstoneLost = false;
+    public const bool DirtyLeafEvicted = false;
+    public const bool ListingTrusted = false;
 }
 #endif

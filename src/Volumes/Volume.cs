@@ -149,7 +149,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         lock (_gate)
         {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, blocks, out _, out _) == MapAnswer.Data))
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, 1, out _, out _) == MapAnswer.Data))
             {
                 place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
                 return place.Kind;

@@ -56,4 +56,26 @@ internal static class Mutation
     public static bool OlderSuperblockTaken => s_active is nameof(OlderSuperblockTaken);
 
     public static bool ResetInPlace => s_active is nameof(ResetInPlace);
+
+    public static bool RootBeforeLeaves => s_active is nameof(RootBeforeLeaves);
+
+    public static bool CheckpointCoversLater => s_active is nameof(CheckpointCoversLater);
+
+    public static bool DeadCountedLate => s_active is nameof(DeadCountedLate);
+
+    public static bool LiveMapBlobSwept => s_active is nameof(LiveMapBlobSwept);
+
+    public static bool RemovedAtOnce => s_active is nameof(RemovedAtOnce);
+
+    public static bool RemovedWithoutLook => s_active is nameof(RemovedWithoutLook);
+
+    public static bool SupersededRootTaken => s_active is nameof(SupersededRootTaken);
+
+    public static bool MovedOverNewer => s_active is nameof(MovedOverNewer);
+
+    public static bool TombstoneLost => s_active is nameof(TombstoneLost);
+
+    public static bool DirtyLeafEvicted => s_active is nameof(DirtyLeafEvicted);
+
+    public static bool ListingTrusted => s_active is nameof(ListingTrusted);
 }

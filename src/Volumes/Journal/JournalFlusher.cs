@@ -151,7 +151,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 bool stop;
                 lock (_gate)
                 {
-                    Volatile.Write(ref _synced, Math.Max(_synced, target));
+                    Volatile.Write(ref _synced, Math.Max(_synced, Mutation.FlushCoversLaterWrites ? AppendedPosition : target));
                     if (_durability == Durability.Journal)
                     {
                         TakeDone(target);
@@ -175,10 +175,11 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private void TakeDone(long position)
     {
         var left = 0;
-        for (var i = 0; i < _waiters.Count; i++) // No enumerator: it forbids that the list changes.
+        for (var i = 0; i < _waiters.Count; i++)
         {
-            if (_waiters[i].DurableTarget <= position) _done.Add(_waiters[i]);
-            else _waiters[left++] = _waiters[i];
+            var waiter = _waiters[i];
+            if (waiter.DurableTarget <= position) _done.Add(waiter);
+            else _waiters[left++] = waiter;
         }
 
         _waiters.RemoveRange(left, _waiters.Count - left);

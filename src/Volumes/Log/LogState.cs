@@ -88,8 +88,11 @@ internal sealed record LogState
 
         var root = await ReadRootAsync(store, keys, volume, cancellationToken);
         var covered = root?.Position ?? default;
-        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
+        // Segments first: whoever is being fenced, or fences us, may add one at any time, and its takeover came before it.
         var listed = await ListSegmentsAsync(store, keys, covered, cancellationToken);
+        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
+        if (takeovers.Count == 0 && (listed.Count > 0 || root is not null) && await store.GetLengthAsync(keys.Epoch(newestEpoch + 1), cancellationToken) is not null)
+            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{store.Description}: volume '{keys.VolumeName}' was opened elsewhere while its log was being read. Opening it again will find out more.");
         if (takeovers.Count == 0 && (listed.Count > 0 || root is not null))
             throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{keys.VolumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
         var newestTakeover = takeovers.Count == 0 ? null : takeovers.Values.Last();
@@ -309,7 +312,7 @@ internal sealed record LogState
             log.Add(new ListedSegment(id, length));
         return [.. log];
 
-        async ValueTask<long?> LengthAsync(SegmentId id) => listed.TryGetValue(id, out var length) ? length : await store.GetLengthAsync(keys.Segment(id), cancellationToken);
+        async ValueTask<long?> LengthAsync(SegmentId id) => listed.TryGetValue(id, out var length) ? length : Mutation.ListingTrusted ? null : await store.GetLengthAsync(keys.Segment(id), cancellationToken);
     }
 
     private static async Task<byte[]> ReadRecordAsync(IBlobStore store, BlobKey key, CancellationToken cancellationToken) =>

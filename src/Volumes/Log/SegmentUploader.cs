@@ -236,15 +236,6 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
     }
 
-    private async Task WakeAfterAsync(Task upload)
-    {
-        await EndAsync(upload);
-        _signal.Set();
-    }
-
-    /// <summary>Completes with the task, whatever became of it.</summary>
-    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
-
     /// <summary>Starts the next segment, or null if none is due yet. Writes go first.</summary>
     private Upload? TakeNext()
     {
@@ -260,6 +251,15 @@ internal sealed class SegmentUploader : IAsyncDisposable
             if (!_moved.TryDequeue(out moved)) return null;
         return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
     }
+
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()

@@ -28,6 +28,7 @@ internal sealed class HostDirectory(World world, SimulatedHost host, SimulatedPr
 
     public void Rename(string from, string to)
     {
+        if (host.Files.ContainsKey(to)) throw new IOException($"'{to}' exists (simulated).");
         var file = host.Files[from];
         host.Files.Remove(from);
         host.Files[to] = file;

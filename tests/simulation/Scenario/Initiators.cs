@@ -64,7 +64,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     {
         var completed = serving.History!.CompletedFloor;
         var result = await serving.Volume.FlushAsync(default);
-        if (result.IsSuccess) Judge.Flushed(serving, completed);
+        if (result.IsSuccess) judge.Flushed(serving, completed);
         world.Record("flushed", completed, (long)result.Error, null, serving.Process);
         return result;
     });

@@ -44,10 +44,14 @@ internal sealed class Judge(World world, SeedPlan plan)
     public void Written(Serving serving, Write write, bool fua)
     {
         serving.History!.Complete(write, world.Steps);
-        if (fua) serving.History.RaiseFlushed(write.Position);
+        if (fua) Flushed(serving, write.Position);
     }
 
-    public static void Flushed(Serving serving, int completed) => serving.History!.RaiseFlushed(completed);
+    public void Flushed(Serving serving, int completed)
+    {
+        if (plan.Options.Durability == Durability.Bucket) Drained(serving, completed);
+        else serving.History!.RaiseFlushed(completed);
+    }
 
     public void Drained(Serving serving, int completed)
     {
@@ -72,11 +76,12 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         var allowed = result.Error switch
         {
-            BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero, // A time-out counts the time asleep.
-            BlockError.JournalFull => serving.IsEnding || StoreFailed || OthersTried(serving),
+            BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
+            BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
             BlockError.Offline => serving.IsEnding || DiskMayFail(serving.Host),
-            BlockError.Corrupt => plan.Store.ReadCorruptionRate > 0,
+            // A fenced gateway finds segments gone that its successor has removed.
+            BlockError.Corrupt => plan.Store.ReadCorruptionRate > 0 || _servings.Exists(s => s.Epoch > serving.Epoch),
             _ => false,
         };
         if (!allowed) world.Fail($"A {name} through {serving.Process.Name} failed without a reason: {result.Error}.");
@@ -86,7 +91,7 @@ internal sealed class Judge(World world, SeedPlan plan)
     public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, Exception e) => e switch
     {
         BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
-        BlobStoreException b => b.IsTransient && StoreFailed,
+        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
         VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
         VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => a.Host != host || a.JournalsLost != host.JournalsLost),
         VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),

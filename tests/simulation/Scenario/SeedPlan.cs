@@ -80,6 +80,8 @@ internal sealed record SeedPlan
                 RemoveAfter = TimeSpan.FromSeconds(21 + random.Next(40)),
                 CleanAbove = random.Next(4) switch { 0 => 1, 1 => 0.05, _ => 0.2 },
                 CleanBytesPerSecond = (64 << 10) << random.Next(10),
+                Durability = random.Next(5) == 0 ? Durability.Bucket : Durability.Journal,
+                HighWaterPercent = random.Next(4) switch { 0 => 100, _ => 30 + random.Next(60) },
                 CommandTimeout = TimeSpan.FromSeconds(20),
                 RetryDelayMin = TimeSpan.FromMilliseconds(100),
                 RetryDelayMax = TimeSpan.FromSeconds(5),
@@ -95,6 +97,7 @@ internal sealed record SeedPlan
                 DoublePutRate = Rate(),
                 Conflicts = storeFaults && random.Next(2) == 0,
                 ReadCorruptionRate = !calm && random.Next(8) == 0 ? 0.01 : 0,
+                StaleListMax = !calm && random.Next(2) == 0 ? TimeSpan.FromMilliseconds(random.Next(5000)) : TimeSpan.Zero,
                 ListPageLength = random.Next(2) == 0 ? 1000 : random.Next(3, 20),
             },
             Disk = new DiskPlan
