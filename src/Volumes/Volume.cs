@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Checkpoints;
+using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
@@ -33,7 +34,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     private readonly VolumeReader _reader;
 
     private readonly Lock _gate;
-    private readonly SemaphoreSlim _commits = new(1, 1);
+    private readonly AsyncMutex _commits = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
     private readonly BucketIndex _bucket;
     private readonly MapLoader _loader;
@@ -81,6 +82,15 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     /// <summary>Its read path, for tests.</summary>
     internal VolumeReader Reader => _reader;
 
+    /// <summary>Share of the stored blocks that nothing refers to any more, in segments that still hold others: what cleaning looks at. 0 to 1.</summary>
+    public double GarbageShare
+    {
+        get
+        {
+            lock (_gate) return VictimChoice.Garbage(_bucket.Segments);
+        }
+    }
+
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
@@ -90,7 +100,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
-       if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
+        if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
         return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
     }
 
@@ -135,7 +145,6 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         await _reader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
-        _commits.Dispose();
         _journal.Dispose();
     }
 
@@ -145,7 +154,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         lock (_gate)
         {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal))
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, 1, out _, out _) == MapAnswer.Data))
             {
                 place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
                 return place.Kind;
@@ -309,7 +318,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         for (uint done = 0; done < entry.Blocks;)
         {
-            if (_journalMap.TryFind(entry.Lba + done, entry.Blocks - done, out var length, out var journal) && journal.WriteNumber <= header.LastWrite)
+            if (_journalMap.TryFind(entry.Lba + done, entry.Blocks - done, out var length, out var journal) && (Mutation.NewerWritesForgotten || journal.WriteNumber <= header.LastWrite))
             {
                 _journalMap.Remove(entry.Lba + done, length);
                 if (entry.Kind == ExtentKind.Data && !journal.IsZero)

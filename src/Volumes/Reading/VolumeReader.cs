@@ -128,7 +128,7 @@ internal sealed class VolumeReader : IAsyncDisposable
     {
         _isClosed = true;
         await _stop.CancelAsync();
-       await _fetcher.DisposeAsync();// First: whoever waits for a fetch is let go.
+        await _fetcher.DisposeAsync(); // First: whoever waits for a fetch is let go.
         await _keeper.DisposeAsync();
         if (_file is not null) await _file.DisposeAsync();
         _cache.Dispose();
@@ -174,7 +174,7 @@ internal sealed class VolumeReader : IAsyncDisposable
     /// </summary>
     private async Task<BlockResult> ReadSlowlyAsync(Piece rest, ScatterList destination, StreamAdvice advice)
     {
-       var startedAt = _time.GetTimestamp();
+        var startedAt = _time.GetTimestamp();
         var pieces = new List<Piece> { rest };
         for (var attempt = 0; attempt < AttemptsMax && !_isClosed; attempt++)
         {
@@ -206,7 +206,7 @@ internal sealed class VolumeReader : IAsyncDisposable
                 error = BlockError.Offline;
             }
 
-           await operation.EndAsync();
+            await operation.EndAsync();
             if (error != BlockError.None) return error;
             var result = Judge(operation.Failures, again);
             if (!result.IsSuccess || again.Count == 0) return result;
