@@ -7,7 +7,8 @@ export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help build publish demo test test-fast bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
+.PHONY: help build publish demo test test-fast soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ bench: packages-build packages-bench packages-ceph publish ## Measures the gatew
 
 microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
 	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
+
+soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or replays SEED=n with its trace.
+	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
+	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
 
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary

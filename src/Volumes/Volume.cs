@@ -34,7 +34,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     private readonly VolumeReader _reader;
 
     private readonly Lock _gate;
-    private readonly SemaphoreSlim _commits = new(1, 1);
+    private readonly AsyncMutex _commits = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
     private readonly BucketIndex _bucket;
     private readonly MapLoader _loader;
@@ -140,7 +140,6 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         await _uploader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
-        _commits.Dispose();
         _journal.Dispose();
     }
 
@@ -150,7 +149,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         lock (_gate)
         {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal))
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, 1, out _, out _) == MapAnswer.Data))
             {
                 place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
                 return place.Kind;
@@ -312,7 +311,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         for (uint done = 0; done < blocks;)
         {
-            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && location.WriteNumber <= lastWrite)
+            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && (Mutation.NewerWritesForgotten || location.WriteNumber <= lastWrite))
                 _journalMap.Remove(lba + done, length);
             done += length;
         }

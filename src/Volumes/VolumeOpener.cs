@@ -77,7 +77,9 @@ public sealed class VolumeOpener
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
-            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id)
+            // It may have served already: a takeover of its segments by us would make no sense to anyone.
+            if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
+            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);
@@ -165,7 +167,7 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
-        var ours = ContinuesOurEpoch(superblock, state);
+        var ours = Mutation.ForeignJournalReplayed || ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())
@@ -224,7 +226,7 @@ public sealed class VolumeOpener
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
-            if (existing.Nonce != claim.Nonce)
+            if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 
@@ -248,7 +250,7 @@ public sealed class VolumeOpener
         }
 
         if (await _store.GetLengthAsync(state.Keys.Epoch(claim.Epoch + 1), cancellationToken) is not null)
-            throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by another gateway (epoch {claim.Epoch + 1}) while it was being opened here. Serve it from one gateway only.");
+            throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
     }
 
@@ -258,9 +260,13 @@ public sealed class VolumeOpener
     /// </summary>
     private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
     {
-        if (state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
             throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_store.Description}: checkpoint '{state.Keys.Checkpoint(root.Id)}' was superseded while volume '{state.Volume.Name}' was being opened. Opening it again will find the newer one.");
     }
+
+    private static VolumeException ClaimedElsewhere(string volumeName, long epoch) => new(
+        VolumeErrorKind.Fenced,
+        $"Volume '{volumeName}' was claimed by another gateway (epoch {epoch}) while it was being opened here. Serve it from one gateway only.");
 
     private async Task StampAsync(JournalFile journal, JournalSuperblock superblock)
     {

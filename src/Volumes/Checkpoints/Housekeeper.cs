@@ -53,7 +53,7 @@ internal sealed class Housekeeper : IAsyncDisposable
         long epoch,
         BucketIndex index,
         Lock gate,
-        SemaphoreSlim commits,
+        AsyncMutex commits,
         MapLoader loader,
         SegmentUploader uploader,
         IHousekeptVolume target,
@@ -226,10 +226,11 @@ internal sealed class Housekeeper : IAsyncDisposable
     {
         try
         {
-            if (await _checkpointer.RunAsync(_stop.Token) is not { } superseded || closing) return;
+            var superseded = await _checkpointer.RunAsync(_stop.Token);
+            if (closing) return;
             var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
             _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
-            if (_swept) return;
+            if (_swept || !superseded.IsNew) return;
             var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
             _swept = true;
             if (roots.Length + blobs.Length > 0) VolumeLog.LeftoversFound(_logger, _volume.Name, roots.Length + blobs.Length);

@@ -144,13 +144,14 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 {
                     _isSyncing = true;
                     await _journal.FlushAsync(brief: true);
+                    target = Mutation.FlushCoversLaterWrites ? AppendedPosition : target;
                     _isSyncing = false;
                 }
 
                 bool stop;
                 lock (_gate)
                 {
-                    Volatile.Write(ref _synced, Math.Max(_synced, target));
+                    Volatile.Write(ref _synced, Math.Max(_synced, Mutation.FlushCoversLaterWrites ? AppendedPosition : target));
                     if (_durability == Durability.Journal)
                     {
                         TakeDone(target);
@@ -174,8 +175,9 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private void TakeDone(long position)
     {
         var left = 0;
-        foreach (var waiter in _waiters)
+        for (var i = 0; i < _waiters.Count; i++)
         {
+            var waiter = _waiters[i];
             if (waiter.DurableTarget <= position) _done.Add(waiter);
             else _waiters[left++] = waiter;
         }

@@ -127,36 +127,36 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// Seals what stands before a journal position without waiting for size or age; true when it is in the bucket, false if the uploader ended
     /// before.
     /// </summary>
-    public Task<bool> DrainAsync(long position)
+    public async Task<bool> DrainAsync(long position)
     {
         TaskCompletionSource<bool> drained;
         lock (_gate)
         {
-            if (_committed >= position) return Task.FromResult(true);
-            if (_ended) return Task.FromResult(false);
+            if (_committed >= position) return true;
+            if (_ended) return false;
             drained = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             _drains.Add((position, drained));
         }
 
         Hurry(position);
-        return drained.Task;
+        return await drained.Task;
     }
 
     /// <summary>
     /// Sends a segment of survivors as the next one of the log. <paramref name="build"/> gets its name and the last write before it.
     /// True when it counts, false if the uploader ended before.
     /// </summary>
-    public Task<bool> PutMovedAsync(Func<SegmentId, long, BuiltSegment> build)
+    public async Task<bool> PutMovedAsync(Func<SegmentId, long, BuiltSegment> build)
     {
         var request = new MovedRequest(build, new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously));
         lock (_gate)
         {
-            if (_ended) return Task.FromResult(false);
+            if (_ended) return false;
             _moved.Enqueue(request);
         }
 
         _signal.Set();
-        return request.Done.Task;
+        return await request.Done.Task;
     }
 
     /// <summary>Seals what stands before a journal position without waiting for size or age.</summary>
@@ -195,7 +195,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                     _ = WakeAfterAsync(upload.Segment);
                 }
 
-                if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
+                if (_uploads.TryPeek(out var oldest) && (oldest.Segment.IsCompleted || (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))))
                 {
                     await CommitAsync();
                     continue;
@@ -292,6 +292,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
         var segment = await _builder.BuildAsync(batches, id, _newNonce(), _time.GetUtcNow());
+        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1].Header);
         await PutAsync(segment);
         return segment;
     }
@@ -312,7 +313,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Lets every segment that arrived in order count.</summary>
     private async Task CommitAsync()
     {
-        var arrived = _uploads.TakeWhile(u => u.Segment.IsCompleted).ToArray();
+        var arrived = (Mutation.CountedOutOfOrder ? _uploads.Where(u => u.Segment.IsCompleted) : _uploads.TakeWhile(u => u.Segment.IsCompleted)).ToArray();
         var segments = new List<BuiltSegment>();
         foreach (var upload in arrived) segments.Add(await upload.Segment);
         await _writer.RefuseIfFencedAsync(_stop.Token);
@@ -324,9 +325,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
         if (arrived.LastOrDefault(u => u.Last is not null)?.Last is { } last)
         {
-            await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
-            _appender.Release(last.EndPosition);
-            SetCommitted(last.EndPosition);
+            if (Mutation.SpaceFreedBeforeSuperblock && last.RecordCount > 0) _appender.Release(last.EndPosition);
+            if (!Mutation.SpaceFreedBeforeCount) await FreeAsync(last);
         }
 
         foreach (var upload in arrived)
@@ -334,6 +334,14 @@ internal sealed class SegmentUploader : IAsyncDisposable
             _uploads.Dequeue();
             upload.Moved?.Done.TrySetResult(true);
         }
+    }
+
+    /// <summary>Gives the journal its space up to a batch back, whose writes are in the bucket for good.</summary>
+    private async Task FreeAsync(JournalBatchHeader last)
+    {
+        await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
+        _appender.Release(last.EndPosition);
+        SetCommitted(last.EndPosition);
     }
 
     private void SetCommitted(long position)

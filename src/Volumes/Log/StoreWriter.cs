@@ -17,7 +17,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
     /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
     public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
 
-    private readonly TaskCompletionSource _leave = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _leave = new(); // Completed by a timer, which holds no lock.
     private ITimer? _leaving;
 
     /// <summary>The volume stops: calls that do not end within <see cref="StopGrace"/> of their cancellation are left behind.</summary>
@@ -36,7 +36,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                await EndOrLeaveAsync(store.PutAsync(key, content, Precondition.Absent, cancellationToken).AsTask(), cancellationToken);
+                await EndOrLeaveAsync(store.PutAsync(key, content, Mutation.SegmentNamesReused ? Precondition.None : Precondition.Absent, cancellationToken).AsTask(), cancellationToken);
                 return attempt == 1;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
@@ -66,7 +66,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                if (await EndOrLeaveAsync(store.GetLengthAsync(key, cancellationToken).AsTask(), cancellationToken) is not null) throw new FencedException(epoch + 1);
+                if (!Mutation.NewerEpochIgnored && await EndOrLeaveAsync(store.GetLengthAsync(key, cancellationToken).AsTask(), cancellationToken) is not null) throw new FencedException(epoch + 1);
                 return;
             }
             catch (Exception e) when (e is not FencedException && !cancellationToken.IsCancellationRequested)
@@ -80,13 +80,20 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
     {
         try
         {
-            var stored = new byte[content.Length];
-            var read = await EndOrLeaveAsync(store.ReadAsync(key, 0, stored, cancellationToken).AsTask(), cancellationToken);
-            return content.Span.SequenceEqual(stored.AsSpan(0, read));
+            // What was damaged on its way back must not end the volume: somebody else's blob is the same twice.
+            var (first, second) = (await ReadAsync(), await ReadAsync());
+            if (content.Span.SequenceEqual(first.Span) || content.Span.SequenceEqual(second.Span)) return true;
+            return first.Span.SequenceEqual(second.Span) ? false : null;
         }
         catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
             return null; // Cannot tell yet.
+        }
+
+        async Task<ReadOnlyMemory<byte>> ReadAsync()
+        {
+            var stored = new byte[content.Length];
+            return stored.AsMemory(0, await EndOrLeaveAsync(store.ReadAsync(key, 0, stored, cancellationToken).AsTask(), cancellationToken));
         }
     }
 

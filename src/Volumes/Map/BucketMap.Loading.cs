@@ -82,7 +82,7 @@ internal sealed partial class BucketMap
     {
         for (; _handSlot < LeavesPerPage && page.LeafCount > 0; _handSlot++)
         {
-            if (page.Leaves[_handSlot] is not { IsOverlay: false, IsDirty: false, IsFrozen: false } leaf) continue;
+            if (page.Leaves[_handSlot] is not { IsOverlay: false, IsFrozen: false } leaf || (leaf.IsDirty && !Mutation.DirtyLeafEvicted)) continue;
             if (leaf.WasUsed)
             {
                 leaf.WasUsed = false;

@@ -203,7 +203,7 @@ internal sealed partial class BucketMap
         var page = GetOrAddPage(p);
         if (page.Leaves[slot] is not { } leaf)
         {
-            if (!page.MayHaveBase(slot)) return;
+            if (!page.MayHaveBase(slot) || Mutation.TombstoneLost) return;
             if (end - start == _spanBlocks)
             {
                 page.Leaves[slot] = _trimmedLeaf;
@@ -248,7 +248,7 @@ internal sealed partial class BucketMap
     private static bool IsUnchangedSince(MapLeaf? leaf, uint at, uint end, uint coveredSequence, out uint to)
     {
         to = end;
-        if (leaf is null) return true; // In the base, which is older.
+        if (leaf is null || Mutation.MovedOverNewer) return true; // In the base, which is older.
         var index = leaf.FirstEndingAfter(at);
         if (index < leaf.Count && leaf.Runs[index].Start <= at)
         {
