@@ -94,18 +94,18 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     {
         var range = PickRange();
         BlockResult result;
-        switch (random.Next(100))
+        switch (PickKind())
         {
-            case < 55:
+            case 0:
                 result = await WriteAsync(serving, range, random.Next(8) == 0);
                 break;
-            case < 63:
+            case 1:
                 result = await ZeroAsync(serving, range, random.Next(8) == 0);
                 break;
-            case < 88:
+            case 2:
                 result = await ReadAsync(serving, range);
                 break;
-            case < 98:
+            case 3:
                 result = await FlushAsync(serving);
                 break;
             default:
@@ -219,6 +219,14 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             else if (late < TimeSpan.Zero) Watch(-late);
             else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
         });
+    }
+
+    private int PickKind()
+    {
+        var drawn = random.Next(plan.Mix.Sum());
+        var kind = 0;
+        while ((drawn -= plan.Mix[kind]) >= 0) kind++;
+        return kind;
     }
 
     private BlockRange PickRange()

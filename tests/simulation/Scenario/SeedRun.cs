@@ -78,6 +78,7 @@ internal sealed class SeedRun
             await HappenAsync();
             if (_random.Next(3) > 0 && _live.Count > 0) await Task.WhenAll(_live[^1].Clients);
             else await _world.DelayAsync(TimeSpan.FromMilliseconds(Math.Pow(2, _random.NextDouble() * 14)));
+            if (_random.Next(6) == 0) await _world.DelayAsync(_plan.Options.RemoveAfter * (1 + _random.NextDouble())); // A quiet time, in which much is put in order.
             await SweepAsync();
         }
 
