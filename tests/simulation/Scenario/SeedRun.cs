@@ -4,6 +4,7 @@ using Gateway.Simulation.Model;
 using Gateway.Simulation.Scheduling;
 using Gateway.Simulation.Store;
 using Gateway.Volumes;
+using Gateway.Volumes.Checking;
 using Gateway.Volumes.Formats;
 
 namespace Gateway.Simulation.Scenario;
@@ -250,7 +251,9 @@ internal sealed class SeedRun
 
         void Crash()
         {
-            if (happened.TrySetResult() && !process.IsDead) crash();
+            if (happened.Task.IsCompleted) return;
+            if (!process.IsDead) crash();
+            happened.SetResult();
         }
 
         _world.Watch += Watch;
@@ -312,11 +315,20 @@ internal sealed class SeedRun
         if (!await _initiators.DrainAsync(last)) _world.Fail("The volume does not drain although nothing is wrong any more.");
         if (await _initiators.ReadAllAsync(last) is null) _world.Fail("The volume cannot be read although nothing is wrong any more.");
         await CloseAsync(last);
+        await CheckBucketAsync();
 
         var elsewhere = Pick(_hosts);
         elsewhere.LoseFiles();
         if (await ServeAsync(elsewhere, HealedAttemptsMax) is not { } check) _world.Fail("The volume does not open from the bucket alone.");
         else await Task.WhenAll(check.Clients);
+    }
+
+    /// <summary>What 'volume check' says of a bucket at rest: every checksum, reference and count.</summary>
+    private async Task CheckBucketAsync()
+    {
+        var report = await new VolumeChecker(new StoreClient(_world, _bucket, _world.Outside), VolumeName).RunAsync(default);
+        _world.Record("checked", report.Segments, report.StoredBytes);
+        if (!report.IsClean) _world.Fail($"The bucket is not sound: {string.Join(' ', report.Findings.Select(f => $"{f.Severity} {f.Blob}: {f.Message}"))} {string.Join(' ', report.Damaged)}");
     }
 
     private static bool IsUp(SimulatedHost host) => host.Process is { IsDead: false };
