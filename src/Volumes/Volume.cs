@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Checkpoints;
+using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
@@ -76,6 +77,15 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     public BlockGeometry Geometry { get; }
 
     public BlockResult Readiness => _state;
+
+    /// <summary>Share of the stored blocks that nothing refers to any more, in segments that still hold others: what cleaning looks at. 0 to 1.</summary>
+    public double GarbageShare
+    {
+        get
+        {
+            lock (_gate) return VictimChoice.Garbage(_bucket.Segments);
+        }
+    }
 
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {

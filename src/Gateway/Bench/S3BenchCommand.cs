@@ -20,13 +20,7 @@ internal static class S3BenchCommand
     private const double SliceSeconds = 3;
 
     private static readonly Option<string?> StoreOption = new("--store") { Description = "A store of the configuration, of type s3.", HelpName = "NAME" };
-    private static readonly Option<Uri?> EndpointOption = new("--endpoint")
-    {
-        Description = "Without --store: http(s)://host[:port].",
-        HelpName = "URL",
-        CustomParser = argument => Uri.TryCreate(argument.Tokens[0].Value, UriKind.Absolute, out var uri) ? uri : new Uri("http://invalid/" + argument.Tokens[0].Value.Length),
-    };
-
+    private static readonly Option<string?> EndpointOption = new("--endpoint") { Description = "Without --store: http(s)://host[:port]; Amazon S3 if left out.", HelpName = "URL" };
     private static readonly Option<string?> BucketOption = new("--bucket") { Description = "Without --store: the bucket; it must exist.", HelpName = "NAME" };
     private static readonly Option<string?> RegionOption = new("--region") { Description = "Without --store: the region; us-east-1 if left out.", HelpName = "REGION" };
     private static readonly Option<string?> AccessKeyOption = new("--access-key-id") { Description = "Without --store: with --secret-access-key-file. Without them: the environment, the default profile, the instance's role.", HelpName = "ID" };
@@ -106,9 +100,12 @@ internal static class S3BenchCommand
             return section.Type == "s3" ? section.ToS3Options() : throw new ConfigurationException($"Store '{name}' is of type '{section.Type}': name one of type s3.");
         }
 
+        Uri? endpoint = null;
+        if (result.GetValue(EndpointOption) is { } url && !Uri.TryCreate(url, UriKind.Absolute, out endpoint))
+            throw new ConfigurationException($"--endpoint: '{url}' is not of the form http(s)://host[:port].");
         var options = new S3StoreOptions
         {
-            Endpoint = result.GetValue(EndpointOption),
+            Endpoint = endpoint,
             Bucket = result.GetValue(BucketOption) ?? throw new ConfigurationException("Name a store of the configuration with --store, or a bucket with --bucket."),
             AccessKeyId = result.GetValue(AccessKeyOption),
             SecretAccessKeyFile = result.GetValue(SecretFileOption),

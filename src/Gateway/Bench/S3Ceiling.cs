@@ -55,7 +55,7 @@ internal sealed class S3Ceiling : IAsyncDisposable
         {
             var buffer = _buffers[0];
             Array.Clear(buffer);
-            if (i % 2 == 0)
+            if (i % 2 == 1)
             {
                 await LeanPutAsync(_keys[i], cancellationToken);
                 await StoreGetAsync(_keys[i], buffer, cancellationToken);

@@ -146,6 +146,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 {
                     _isSyncing = true;
                     await _journal.FlushAsync(brief: true);
+                    target = Mutation.FlushCoversLaterWrites ? AppendedPosition : target;
                     _isSyncing = false;
                 }
 

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
-using Gateway.Tcmu.Interop;
 
-namespace Gateway.Tests.Shared.Interop;
+namespace Gateway.Tcmu.Interop;
 
 /// <summary>An anonymous file in memory (memfd), to be mapped several times.</summary>
 internal static partial class MemoryFile

@@ -1,10 +1,13 @@
 using Gateway.Scsi.Interop;
 using Gateway.Tcmu.Interop;
 
-namespace Gateway.Tests.Shared.Ring;
+namespace Gateway.Tcmu.Simulation;
 
 /// <summary>Gives out blocks of the simulated data area, and finds writes to bytes that nobody owned.</summary>
-/// <remarks>Every byte that no command owns holds a guard value. Blocks are reused oldest first, so that a late write is found.</remarks>
+/// <remarks>
+/// Every byte that no command owns holds a guard value. Blocks are reused oldest first, so that a late write is found. With
+/// <see cref="RingSimulatorOptions.Strict"/> off, neither: nothing is found.
+/// </remarks>
 internal sealed class DataArea
 {
     public const byte Guard = 0xA6;
@@ -13,18 +16,15 @@ internal sealed class DataArea
     private readonly long _offset;
     private readonly int _blockBytes;
     private readonly bool _odd;
+    private readonly bool _strict;
     private readonly Random _random;
-    private readonly Queue<int> _free;
+    private readonly FreeList _free;
 
     public DataArea(RingMapping memory, long offset, RingSimulatorOptions options, Random random)
     {
-        (_memory, _offset, _blockBytes, _odd, _random) = (memory, offset, options.DataBlockBytes, options.OddIovecs, random);
-        _free = new Queue<int>(options.DataBlocks);
-        for (var block = 0; block < options.DataBlocks; block++)
-        {
-            _memory.Span(_offset + (long)block * _blockBytes, _blockBytes).Fill(Guard);
-            _free.Enqueue(block);
-        }
+        (_memory, _offset, _blockBytes, _odd, _strict, _random) = (memory, offset, options.DataBlockBytes, options.OddIovecs, options.Strict, random);
+        _free = new FreeList(0, options.DataBlocks, oldestFirst: _strict);
+        for (var block = 0; _strict && block < options.DataBlocks; block++) Block(block).Fill(Guard);
     }
 
     /// <summary>Free blocks.</summary>
@@ -42,14 +42,14 @@ internal sealed class DataArea
         {
             if (_free.Count == 0 || command.Parts.Count == partsMax)
             {
-                foreach (var taken in command.Parts) _free.Enqueue(taken.Block);
+                foreach (var taken in command.Parts) _free.Return(taken.Block);
                 command.Parts.Clear();
                 return false;
             }
 
             var offset = _odd ? _random.Next(_blockBytes / 4) : 0;
             var length = Math.Min(lengthBytes, _odd ? 1 + _random.Next(_blockBytes - offset) : _blockBytes);
-            command.Parts.Add(new BlockPart(_free.Dequeue(), offset, length));
+            command.Parts.Add(new BlockPart(_free.Take(), offset, length));
             lengthBytes -= length;
         }
 
@@ -63,10 +63,11 @@ internal sealed class DataArea
         var intact = true;
         foreach (var part in command.Parts)
         {
+            _free.Return(part.Block);
+            if (!_strict) continue;
             var block = Block(part.Block);
             intact &= IsGuard(block[..part.Offset]) && IsGuard(block[(part.Offset + part.LengthBytes)..]);
             block.Slice(part.Offset, part.LengthBytes).Fill(Guard);
-            _free.Enqueue(part.Block);
         }
 
         command.Parts.Clear();
@@ -76,6 +77,7 @@ internal sealed class DataArea
     /// <summary>False if a block that is about to be given out was written while nobody owned it.</summary>
     public bool AreIntact(SimulatedCommand command)
     {
+        if (!_strict) return true;
         foreach (var part in command.Parts)
             if (!IsGuard(Block(part.Block))) return false;
         return true;
@@ -84,7 +86,8 @@ internal sealed class DataArea
     /// <summary>False if any free block was written.</summary>
     public bool AllFreeIntact()
     {
-        foreach (var block in _free)
+        if (!_strict) return true;
+        foreach (var block in _free.Free)
             if (!IsGuard(Block(block))) return false;
         return true;
     }

@@ -1,9 +1,9 @@
 using Gateway.Scsi;
 
-namespace Gateway.Tests.Shared.Ring;
+namespace Gateway.Tcmu.Simulation;
 
 /// <summary>Which way a command's data go.</summary>
-public enum DataDirection
+internal enum DataDirection
 {
     None,
 
@@ -15,7 +15,7 @@ public enum DataDirection
 }
 
 /// <summary>A command that the simulated kernel waits for, and, in <see cref="ICompletionSink"/>, how it ended. Reused afterwards.</summary>
-public sealed class SimulatedCommand
+internal sealed class SimulatedCommand
 {
     private readonly byte[] _sense = new byte[96];
 
@@ -47,7 +47,7 @@ public sealed class SimulatedCommand
 internal readonly record struct BlockPart(int Block, int Offset, int LengthBytes);
 
 /// <summary>Told of each command as it completes, on the thread that reaps.</summary>
-public interface ICompletionSink
+internal interface ICompletionSink
 {
     /// <summary>The command, its data included, is valid during the call only.</summary>
     void OnCompleted(SimulatedCommand command);

@@ -1,7 +1,6 @@
-using Gateway.Tcmu;
 using Gateway.Tcmu.Interop;
 
-namespace Gateway.Tests.Shared.Ring;
+namespace Gateway.Tcmu.Simulation;
 
 /// <summary>The consumer's side of a simulated ring, with a mapping of its own, so that use after closing faults as with UIO.</summary>
 internal sealed class SimulatedPort(RingSimulator simulator, RingMapping memory, EventSignal doorbell, EventSignal kick) : IRingPort

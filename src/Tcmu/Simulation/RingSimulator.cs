@@ -1,20 +1,19 @@
 using System.Runtime.InteropServices;
 using Gateway.Scsi;
-using Gateway.Tcmu;
 using Gateway.Tcmu.Interop;
-using Gateway.Tests.Shared.Interop;
 
-namespace Gateway.Tests.Shared.Ring;
+namespace Gateway.Tcmu.Simulation;
 
 /// <summary>The kernel's half of a TCMU ring, played in user space on a memfd and two eventfds, strictly.</summary>
 /// <remarks>
 /// Entries, padding, space accounting and completion follow drivers/target/target_core_user.c: a submission pads the ring's end rather than
 /// wrap an entry, and completions are consumed only while walking to cmd_tail. Where the kernel would trust the consumer, the simulator
 /// checks: entries are poisoned before they are filled, memory nobody owns holds guard bytes. What a consumer does wrong is collected in
-/// <see cref="Violations"/>; after one that the kernel would not survive, nothing is reaped any more.
+/// <see cref="Violations"/>; after one that the kernel would not survive, nothing is reaped any more. Benchmarks switch off what that costs
+/// (<see cref="RingSimulatorOptions.Strict"/>); the protocol is the same.
 /// One thread uses it; the consumer runs on any other. It allocates nothing in steady state.
 /// </remarks>
-public sealed class RingSimulator : IDisposable
+internal sealed class RingSimulator : IDisposable
 {
     private const int RingOffset = 128;
     private const byte EntryPoison = 0xC7;
@@ -27,8 +26,8 @@ public sealed class RingSimulator : IDisposable
     private readonly EventSignal _doorbell = new();
     private readonly EventSignal _kick = new();
     private readonly DataArea _data;
-    private readonly Queue<ushort> _freeIds = new(ushort.MaxValue);
-    private readonly SimulatedCommand?[] _outstanding = new SimulatedCommand?[ushort.MaxValue + 1];
+    private readonly FreeList _freeIds;
+    private readonly SimulatedCommand?[] _outstanding;
     private readonly Stack<SimulatedCommand> _pool = new();
     private readonly Queue<Slot> _slots = new();
     private readonly List<string> _violations = [];
@@ -45,14 +44,15 @@ public sealed class RingSimulator : IDisposable
         _file = MemoryFile.Create("tcmu-simulator", length);
         _memory = RingMapping.Map(_file, length);
         _data = new DataArea(_memory, dataOffset, options, new Random(options.Seed));
-        for (var id = 1; id <= ushort.MaxValue; id++) _freeIds.Enqueue((ushort)id);
+        _outstanding = new SimulatedCommand?[options.CommandIds + 1];
+        _freeIds = new FreeList(1, options.CommandIds, oldestFirst: options.Strict);
 
         var mailbox = _memory.Span(0, RingOffset);
         MemoryMarshal.Write(mailbox[Mailbox.VersionOffset..], Mailbox.SupportedVersion);
         MemoryMarshal.Write(mailbox[Mailbox.FlagsOffset..], (ushort)options.Flags);
         MemoryMarshal.Write(mailbox[Mailbox.RingOffsetOffset..], (uint)RingOffset);
         MemoryMarshal.Write(mailbox[Mailbox.RingLengthOffset..], (uint)options.RingLengthBytes);
-        _memory.Span(RingOffset, options.RingLengthBytes).Fill(EntryPoison);
+        if (options.Strict) _memory.Span(RingOffset, options.RingLengthBytes).Fill(EntryPoison);
         _head = _cleaned = (uint)options.StartPosition;
         _memory.Field(Mailbox.CmdTailOffset) = _head;
         PublishHead(_head);
@@ -174,12 +174,12 @@ public sealed class RingSimulator : IDisposable
     /// <summary>As action/reset_ring: forgets all commands, frees ids and buffers, and zeroes cmd_head and cmd_tail.</summary>
     public void Reset()
     {
-        for (var id = 1; id <= ushort.MaxValue; id++)
+        for (var id = 1; id < _outstanding.Length; id++)
         {
             if (_outstanding[id] is not { } command) continue;
             _outstanding[id] = null;
             _data.Free(command);
-            _freeIds.Enqueue((ushort)id);
+            _freeIds.Return(id);
             Recycle(command);
         }
 
@@ -228,7 +228,7 @@ public sealed class RingSimulator : IDisposable
             if (i == 0 || !IsAdjacent(i, parts[i - 1], parts[i], lengthBytes, command)) iovs++;
         var cdbOffset = Math.Max(CommandEntry.LengthMinBytes, CommandEntry.IovOffset + iovs * CommandEntry.IovLengthBytes);
         var length = cdbOffset + RoundUp(cdb.Length);
-        var id = _freeIds.Peek();
+        var id = (ushort)_freeIds.Peek();
         if (!TryReserve(length, RingOp.Command, id, StaleResponseFlags, out var entry))
         {
             // Nothing was written to the blocks yet, so freeing them checks and changes nothing but their owner.
@@ -237,7 +237,7 @@ public sealed class RingSimulator : IDisposable
         }
 
         if (!_data.AreIntact(command)) Violate("a block of the data area was written while nobody owned it");
-        _freeIds.Dequeue();
+        _freeIds.Take();
         (command.CmdId, command.Tag, command.Direction) = (id, tag, direction);
         if (!dataOut.IsEmpty) command.Data.CopyFrom(0, dataOut);
         var bidiIovs = WriteIovecs(command, entry, lengthBytes, out var dataIovs);
@@ -302,7 +302,7 @@ public sealed class RingSimulator : IDisposable
         }
 
         entry = _memory.Span(RingOffset + _head, lengthBytes);
-        entry.Fill(EntryPoison);
+        if (_options.Strict) entry.Fill(EntryPoison);
         WriteHeader(entry, op, lengthBytes, cmdId, responseFlags);
         Enqueue(op, lengthBytes);
         return true;
@@ -345,7 +345,7 @@ public sealed class RingSimulator : IDisposable
     private bool ReapCommand(ReadOnlySpan<byte> entry, byte flags, ICompletionSink sink)
     {
         var id = MemoryMarshal.Read<ushort>(entry[RingEntry.CmdIdOffset..]);
-        if (_outstanding[id] is not { } command)
+        if (id >= _outstanding.Length || _outstanding[id] is not { } command)
         {
             Break($"cmd_id {id} was completed but is not outstanding");
             return false;
@@ -354,7 +354,7 @@ public sealed class RingSimulator : IDisposable
         if ((flags & ~(byte)ResponseFlags.ReadLength) != 0) Violate($"uflags {flags:X2}h in the answer to cmd_id {id}: stale, or unknown to the kernel");
         if (entry[CommandEntry.StatusOffset + 1] != 0 || MemoryMarshal.Read<ushort>(entry[(CommandEntry.StatusOffset + 2)..]) != 0) Violate($"the pad bytes of the answer to cmd_id {id} are not zero");
         command.Status = (ScsiStatus)entry[CommandEntry.StatusOffset];
-        if (!Enum.IsDefined(command.Status)) Violate($"status {(byte)command.Status:X2}h in the answer to cmd_id {id}");
+        if (_options.Strict && !Enum.IsDefined(command.Status)) Violate($"status {(byte)command.Status:X2}h in the answer to cmd_id {id}");
         var hasReadLength = CheckReadLength(entry, flags, command);
         if (command.Status == ScsiStatus.CheckCondition)
         {
@@ -366,7 +366,7 @@ public sealed class RingSimulator : IDisposable
         sink.OnCompleted(command);
         _outstanding[id] = null;
         InFlight--;
-        _freeIds.Enqueue(id);
+        _freeIds.Return(id);
         if (!_data.Free(command)) Violate($"bytes around the iovecs of cmd_id {id} were written");
         Recycle(command);
         return true;
