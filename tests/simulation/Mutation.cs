@@ -61,7 +61,7 @@ internal static class Mutation
 
     public static bool CheckpointCoversLater => s_active is nameof(CheckpointCoversLater);
 
-    public static bool DeadCountedLate => s_active is nameof(DeadCountedLate);
+    public static bool DeadRemovedWithoutCheckpoint => s_active is nameof(DeadRemovedWithoutCheckpoint);
 
     public static bool LiveMapBlobSwept => s_active is nameof(LiveMapBlobSwept);
 

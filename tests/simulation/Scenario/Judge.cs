@@ -76,6 +76,7 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         var allowed = result.Error switch
         {
+            BlockError.Aborted => name is "write" or "zero",
             BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
             BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
