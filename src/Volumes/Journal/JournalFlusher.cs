@@ -174,10 +174,10 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private void TakeDone(long position)
     {
         var left = 0;
-        foreach (var waiter in _waiters)
+        for (var i = 0; i < _waiters.Count; i++)
         {
-            if (waiter.DurableTarget <= position) _done.Add(waiter);
-            else _waiters[left++] = waiter;
+            if (_waiters[i].DurableTarget <= position) _done.Add(_waiters[i]);
+            else _waiters[left++] = _waiters[i];
         }
 
         _waiters.RemoveRange(left, _waiters.Count - left);
