@@ -1,10 +1,13 @@
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
+using Gateway.Volumes.Checkpoints;
+using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Reading;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes;
@@ -15,13 +18,10 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
-
-    /// <summary>Looks at the map before a read gives up on a journal that gives its space back faster than it can be read.</summary>
-    private const int ReadAttemptsMax = 16;
 
     private readonly IBlobStore _store;
     private readonly VolumeRecord _record;
@@ -31,16 +31,18 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     private readonly JournalFile _journal;
     private readonly JournalAppender _appender;
     private readonly SegmentUploader _uploader;
-    private readonly FrameReader _reader;
+    private readonly VolumeReader _reader;
 
-    private readonly Lock _gate = new();
+    private readonly Lock _gate;
+    private readonly AsyncMutex _commits = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
-    private readonly ExtentMap<SegmentLocation> _bucketMap;
-    private readonly List<(long FirstSequence, long Epoch)> _epochs;
+    private readonly BucketIndex _bucket;
+    private readonly MapLoader _loader;
+    private readonly Housekeeper _housekeeper;
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -49,18 +51,22 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         _logger = logger;
         Epoch = epoch;
         _journal = recovered.Journal;
+        _gate = recovered.Gate;
         _journalMap = recovered.JournalMap;
-        _bucketMap = recovered.BucketMap;
-        _epochs = recovered.Epochs;
-        _epochs.Add((recovered.State.End.Sequence + 1, epoch));
+        _bucket = recovered.Bucket;
+        _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
         _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
-        _uploader = new SegmentUploader(store, recovered.State, _journal, _appender, this, epoch, options, time, random, logger);
-        _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
+        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
+        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
+        IBlockPlaces places = this;
+        _reader = new VolumeReader(places, new FrameReader(store, _record, recovered.State.Keys, _journal, places.EpochOf, options, time, logger), _journal, _record.BlockSizeBytes);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
+        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper.Start();
     }
 
     public string Name => _record.Name;
@@ -72,10 +78,19 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
 
     public BlockResult Readiness => _state;
 
+    /// <summary>Share of the stored blocks that nothing refers to any more, in segments that still hold others: what cleaning looks at. 0 to 1.</summary>
+    public double GarbageShare
+    {
+        get
+        {
+            lock (_gate) return VictimChoice.Garbage(_bucket.Segments);
+        }
+    }
+
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return TryReadAtOnce(range, destination) ? new(BlockResult.Success) : new(ReadSlowlyAsync(range, destination));
+        return _reader.ReadAsync(range, destination);
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -120,11 +135,43 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
             }
         }
 
+        if (_state == BlockError.None) await _housekeeper.CloseAsync();
+        await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _journal.Dispose();
     }
+
+    long IBlockPlaces.JournalTailPosition => _appender.TailPosition;
+
+    PlaceKind IBlockPlaces.Find(ulong lba, uint blocksMax, out Place place)
+    {
+        lock (_gate)
+        {
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, 1, out _, out _) == MapAnswer.Data))
+            {
+                place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
+                return place.Kind;
+            }
+
+            var kind = _bucket.Map.Find(lba, blocks, out blocks, out var segment) switch
+            {
+                MapAnswer.Data => PlaceKind.Segment,
+                MapAnswer.Hole => PlaceKind.Hole,
+                _ => PlaceKind.Unloaded,
+            };
+            place = new Place(lba, blocks, kind, default, segment);
+            return kind;
+        }
+    }
+
+    long IBlockPlaces.EpochOf(long sequence)
+    {
+        lock (_gate) return _bucket.Epochs.EpochOf(sequence);
+    }
+
+    void IBlockPlaces.JournalFailed(IOException failure) => GoOffline("its local journal failed.", failure);
 
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
@@ -144,19 +191,51 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
 
     void IUploadTarget.LocalFailure(string reason, Exception? exception) => GoOffline(reason, exception);
 
-    void IUploadTarget.Commit(BuiltSegment segment)
+    async ValueTask IUploadTarget.CommitAsync(BuiltSegment segment, CancellationToken cancellationToken)
     {
-        lock (_gate)
+        await _commits.WaitAsync(cancellationToken);
+        try
         {
-            RecoveredVolume.Apply(_bucketMap, segment.Header, segment.Index);
-            foreach (var entry in segment.Index) ForgetJournaled(entry.Lba, entry.Blocks, segment.Header.LastWrite);
+            while (TryGetMissing(segment, out var missing)) await LoadForCommitAsync(missing, cancellationToken);
+            lock (_gate)
+            {
+                _bucket.Apply(segment.Header, segment.Index);
+                if (segment.Header.Kind == SegmentKind.Log)
+                    foreach (var entry in segment.Index) ForgetJournaled(entry.Lba, entry.Blocks, segment.Header.LastWrite);
+            }
         }
+        finally
+        {
+            _commits.Release();
+        }
+
+        _housekeeper.Committed();
     }
+
+    void IHousekeptVolume.Fenced(long epoch) => ((IUploadTarget)this).Fenced(epoch);
 
     void IUploadTarget.Fenced(long epoch)
     {
         VolumeLog.Fenced(_logger, Name, epoch);
         Stop(BlockError.Standby);
+    }
+
+    private bool TryGetMissing(BuiltSegment segment, out MissingPiece missing)
+    {
+        lock (_gate) return _bucket.TryGetMissing(segment.Header, segment.Index, out missing);
+    }
+
+    /// <summary>What a moved segment needs was loaded when its survivors were chosen, and may have been evicted since.</summary>
+    private async Task LoadForCommitAsync(MissingPiece missing, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _loader.LoadAsync([missing], cancellationToken);
+        }
+        catch (BlobStoreException) when (!cancellationToken.IsCancellationRequested)
+        {
+            await Task.Delay(_options.RetryDelayMax, _time, cancellationToken);
+        }
     }
 
     private void GoOffline(string reason, Exception? exception)
@@ -191,115 +270,40 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
         return BlockResult.Success;
     }
 
-    /// <summary>Serves a read from holes and memory alone; false if any of it must be fetched.</summary>
-    private bool TryReadAtOnce(BlockRange range, ScatterList destination)
+    /// <summary>Brings the map's leaf for a block.</summary>
+    async ValueTask<BlockError> IBlockPlaces.LoadAsync(ulong lba)
     {
-        for (uint done = 0; done < range.Blocks;)
-        {
-            var place = Find(range.Lba + done, range.Blocks - done);
-            var offset = (int)done * _record.BlockSizeBytes;
-            var length = (int)place.Blocks * _record.BlockSizeBytes;
-            ReadOnlyMemory<byte> blocks = default;
-            if (place.IsZero) destination.Clear(offset, length);
-            else if (place.InJournal ? _reader.TryGetCached(place.Journal, out blocks) : _reader.TryGetCached(place.Segment, out blocks)) Copy(blocks, place, destination, offset);
-            else return false;
-            done += place.Blocks;
-        }
-
-        return true;
-    }
-
-    private async Task<BlockResult> ReadSlowlyAsync(BlockRange range, ScatterList destination)
-    {
-        var fetches = new List<(Place Place, int Offset, Task<(BlockError Error, ReadOnlyMemory<byte> Blocks)> Task)>();
-        var result = BlockResult.Success;
         try
         {
-            for (uint done = 0; done < range.Blocks;)
+            using var timeout = new CancellationTokenSource(_options.CommandTimeout, _time);
+            await _loader.LoadAsync(lba, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            return BlockError.None;
+        }
+        catch (VolumeException e)
+        {
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return BlockError.Corrupt;
+        }
+        catch (BlobStoreException e)
+        {
+            if (e.Kind is not (BlobErrorKind.NotFound or BlobErrorKind.Corrupt))
             {
-                var place = Find(range.Lba + done, range.Blocks - done);
-                var offset = (int)done * _record.BlockSizeBytes;
-                done += place.Blocks;
-                if (place.IsZero) destination.Clear(offset, (int)place.Blocks * _record.BlockSizeBytes);
-                else if (place.InJournal) result = await ReadJournaledAsync(place, destination, offset);
-                else fetches.Add((place, offset, _reader.ReadFrameAsync(place.Segment, place.Lba)));
-                if (!result.IsSuccess) break;
+                VolumeLog.ReadFailed(_logger, Name, "the map", e.Message);
+                return BlockError.StoreUnavailable;
             }
+
+            VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
+            return BlockError.Corrupt;
         }
-        catch (ObjectDisposedException)
+        catch (OperationCanceledException)
         {
-            result = BlockError.Offline; // Closed meanwhile.
+            return BlockError.StoreUnavailable;
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            GoOffline("its local journal failed.", e);
-            result = BlockError.Offline;
-        }
-
-        // All fetches are awaited, whatever the others gave: the destination is the initiator's until the last of them is done.
-        foreach (var (place, offset, task) in fetches)
-        {
-            var (error, blocks) = await task;
-            if (!result.IsSuccess) continue;
-            if (error == BlockError.None) Copy(blocks, place, destination, offset);
-            else result = new BlockResult(error, error == BlockError.Corrupt ? place.Lba : null);
-        }
-
-        return result;
-    }
-
-    /// <summary>
-    /// Reads blocks that were in the journal at the last look. The uploader may give their space back meanwhile, and a new batch overwrite
-    /// it; that is seen by the tail having passed them after the read, and then they are in the bucket: look again.
-    /// </summary>
-    private async ValueTask<BlockResult> ReadJournaledAsync(Place place, ScatterList destination, int offset)
-    {
-        for (var attempt = 0; attempt < ReadAttemptsMax; attempt++)
-        {
-            for (uint done = 0; ;)
-            {
-                var piece = Find(place.Lba + done, place.Blocks - done);
-                var at = offset + ((int)done * _record.BlockSizeBytes);
-                if (piece.IsZero)
-                {
-                    destination.Clear(at, (int)piece.Blocks * _record.BlockSizeBytes);
-                }
-                else if (piece.InJournal)
-                {
-                    var (intact, blocks) = await _reader.ReadRecordAsync(piece.Journal);
-                    if (_appender.TailPosition > piece.Journal.DataPosition) break;
-                    if (!intact) throw new IOException($"Journal '{_journal.Path}' does not return what was written to it at position {piece.Journal.DataPosition}.");
-                    _reader.Keep(piece.Journal, blocks);
-                    Copy(blocks, piece, destination, at);
-                }
-                else
-                {
-                    var (error, blocks) = await _reader.ReadFrameAsync(piece.Segment, piece.Lba);
-                    if (error != BlockError.None) return new BlockResult(error, error == BlockError.Corrupt ? piece.Lba : null);
-                    Copy(blocks, piece, destination, at);
-                }
-
-                done += piece.Blocks;
-                if (done == place.Blocks) return BlockResult.Success;
-            }
-        }
-
-        return BlockError.StoreUnavailable;
-    }
-
-    private void Copy(ReadOnlyMemory<byte> blocks, in Place place, ScatterList destination, int offset)
-    {
-        var first = place.InJournal ? place.Journal.BlockOffset : place.Segment.BlockOffset;
-        destination.CopyFrom(offset, blocks.Span.Slice(first * _record.BlockSizeBytes, (int)place.Blocks * _record.BlockSizeBytes));
-    }
-
-    private Place Find(ulong lba, uint blocksMax)
-    {
-        lock (_gate)
-        {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal)) return new Place(lba, blocks, true, journal, default);
-            var found = _bucketMap.TryFind(lba, blocks, out blocks, out var segment);
-            return found ? new Place(lba, blocks, false, default, segment) : new Place(lba, blocks, true, JournalLocation.Zero(0), default);
+            // What a store must not throw: the commands that wait here must end all the same.
+            VolumeLog.ReadFailed(_logger, Name, "the map", e.ToString());
+            return BlockError.StoreUnavailable;
         }
     }
 
@@ -307,24 +311,9 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IAsyncDi
     {
         for (uint done = 0; done < blocks;)
         {
-            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && location.WriteNumber <= lastWrite)
+            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && (Mutation.NewerWritesForgotten || location.WriteNumber <= lastWrite))
                 _journalMap.Remove(lba + done, length);
             done += length;
         }
-    }
-
-    private long EpochOf(long sequence)
-    {
-        lock (_gate)
-        {
-            for (var i = _epochs.Count - 1; ; i--)
-                if (_epochs[i].FirstSequence <= sequence) return _epochs[i].Epoch;
-        }
-    }
-
-    /// <summary>Where a run of blocks is.</summary>
-    private readonly record struct Place(ulong Lba, uint Blocks, bool InJournal, JournalLocation Journal, SegmentLocation Segment)
-    {
-        public bool IsZero => InJournal && Journal.IsZero;
     }
 }

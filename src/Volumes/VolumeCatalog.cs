@@ -1,5 +1,6 @@
 using System.Globalization;
 using Gateway.Backends.Core;
+using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Log;
 
@@ -8,7 +9,9 @@ namespace Gateway.Volumes;
 /// <summary>What a new volume shall be.</summary>
 /// <param name="SizeBytes">Capacity in bytes, a multiple of the logical block length.</param>
 /// <param name="BlockSizeBytes">Logical block length: 512 or 4096.</param>
-public readonly record struct VolumeSpec(long SizeBytes, int BlockSizeBytes = VolumeSpec.BlockSizeDefaultBytes)
+/// <param name="Compression">How its data is compressed.</param>
+public readonly record struct VolumeSpec(
+    long SizeBytes, int BlockSizeBytes = VolumeSpec.BlockSizeDefaultBytes, VolumeCompression Compression = VolumeCompression.Lz4)
 {
     public const int BlockSizeDefaultBytes = 512;
     public const int PhysicalBlockSizeBytes = 4096;
@@ -21,6 +24,7 @@ public readonly record struct VolumeSpec(long SizeBytes, int BlockSizeBytes = Vo
 /// <param name="Id">Identity.</param>
 /// <param name="SizeBytes">Capacity in bytes.</param>
 /// <param name="BlockSizeBytes">Logical block length in bytes.</param>
+/// <param name="Compression">How its data is compressed: lz4, zstd or none.</param>
 /// <param name="CreatedAt">When it was made.</param>
 /// <param name="Epoch">Newest writer number; 0 before the first opening.</param>
 /// <param name="Owner">The newest writer, as it named itself.</param>
@@ -34,6 +38,7 @@ public sealed record VolumeInfo(
     Guid Id,
     long SizeBytes,
     int BlockSizeBytes,
+    string Compression,
     DateTimeOffset CreatedAt,
     long Epoch,
     string? Owner,
@@ -64,6 +69,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         }
 
         await CheckStoreAsync(cancellationToken);
+        var compression = VolumeCompressionNames.NameOf(spec.Compression);
         var record = new VolumeRecord
         {
             Name = name,
@@ -72,6 +78,8 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             BlockSizeBytes = spec.BlockSizeBytes,
             PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
             CreatedAt = time.GetUtcNow(),
+            Features = spec.Compression == VolumeCompression.None ? [] : [compression],
+            CompressionName = spec.Compression == VolumeCompression.None ? null : compression,
         };
         var key = keys.Record(FirstRecord);
         try
@@ -85,7 +93,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             if (existing.Id != record.Id) throw AlreadyExists(name);
         }
 
-        return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
+        return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, compression, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
     }
 
     /// <summary>The names of the volumes in the store, in order; folders that are none are left out.</summary>
@@ -113,21 +121,45 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     {
         CheckName(name);
         var state = await LogState.LoadAsync(store, name, cancellationToken);
-        long lastWrite = 0;
+        var lastWrite = state.Root?.LastWrite ?? 0;
         if (state.Segments.Length > 0) lastWrite = (await state.ReadMetadataAsync(store, state.Segments[^1], cancellationToken)).Header.LastWrite;
+        var (segments, bucketBytes) = await CountAsync(state.Keys, cancellationToken);
+        var valid = state.Segments.Length + (state.Root is null ? 0 : await CountCoveredAsync(state, cancellationToken));
         return new VolumeInfo(
             state.Volume.Name,
             state.Volume.Id,
             state.Volume.SizeBytes,
             state.Volume.BlockSizeBytes,
+            VolumeCompressionNames.NameOf(state.Volume.Compression),
             state.Volume.CreatedAt,
             state.NewestEpoch,
             state.NewestRecord?.Owner,
             state.End.Sequence,
             lastWrite,
-            state.Segments.Length,
-            state.ListedCount - state.Segments.Length,
-            state.BucketBytes);
+            valid,
+            Math.Max(0, segments - valid),
+            bucketBytes);
+    }
+
+    /// <summary>Segments that the checkpoint says exist.</summary>
+    private async Task<int> CountCoveredAsync(LogState state, CancellationToken cancellationToken)
+    {
+        var index = new BucketIndex(state.Volume);
+        await index.RestoreAsync(state.Root!, new MapLoader(store, state.Volume, state.Keys, index, new Lock()), cancellationToken);
+        return (int)index.Segments.Count;
+    }
+
+    private async Task<(int Segments, long Bytes)> CountAsync(VolumeKeys keys, CancellationToken cancellationToken)
+    {
+        var segments = 0;
+        long bytes = 0;
+        await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
+        {
+            bytes += blob.LengthBytes;
+            if (blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)) segments++;
+        }
+
+        return (segments, bytes);
     }
 
     /// <summary>Whether a volume, or a store in the configuration, can have that name.</summary>

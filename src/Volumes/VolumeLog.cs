@@ -8,7 +8,7 @@ internal static partial class VolumeLog
 {
     [LoggerMessage(EventId = 300, EventName = "VolumeOpened", Level = LogLevel.Information,
         Message = "Volume {Volume} ({VolumeId}) is open as epoch {Epoch}: {Segments} segments in the bucket up to write {BucketWrite}, {Replayed} writes replayed from the journal.")]
-    public static partial void Opened(ILogger logger, string volume, Guid volumeId, long epoch, int segments, long bucketWrite, long replayed);
+    public static partial void Opened(ILogger logger, string volume, Guid volumeId, long epoch, long segments, long bucketWrite, long replayed);
 
     [LoggerMessage(EventId = 301, EventName = "VolumeClosed", Level = LogLevel.Information,
         Message = "Volume {Volume} is closed; {PendingBytes} bytes of its journal are not in the bucket yet and will be sent at the next start.")]
@@ -50,9 +50,9 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: segment {Segment} with writes {FirstWrite} to {LastWrite} is in the store, {LengthBytes} bytes.")]
     public static partial void SegmentStored(ILogger logger, string volume, SegmentId segment, long firstWrite, long lastWrite, long lengthBytes);
 
-    [LoggerMessage(EventId = 321, EventName = "SegmentDelayed", Level = LogLevel.Warning,
-        Message = "Volume {Volume}: segment {Segment} did not reach the store at attempt {Attempt}; trying again in {Delay}. {Reason}")]
-    public static partial void SegmentDelayed(ILogger logger, string volume, SegmentId segment, int attempt, TimeSpan delay, string reason);
+    [LoggerMessage(EventId = 321, EventName = "StoreDelayed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: the store did not take or show {Blob} at attempt {Attempt}; trying again in {Delay}. {Reason}")]
+    public static partial void StoreDelayed(ILogger logger, string volume, string blob, int attempt, TimeSpan delay, string reason);
 
     [LoggerMessage(EventId = 322, EventName = "ReadFailed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: reading {Blob} failed. {Reason}")]
@@ -61,4 +61,36 @@ internal static partial class VolumeLog
     [LoggerMessage(EventId = 323, EventName = "FrameCorrupt", Level = LogLevel.Error,
         Message = "Volume {Volume}: blocks from LBA {Lba} on cannot be read, {Blob} at {OffsetBytes} fails its check. Restore that object from a backup or an older object version.")]
     public static partial void FrameCorrupt(ILogger logger, string volume, ulong lba, string blob, long offsetBytes);
+
+    [LoggerMessage(EventId = 330, EventName = "CheckpointStored", Level = LogLevel.Debug,
+        Message = "Volume {Volume}: checkpoint {Checkpoint} covers the log up to segment {Position}; it took {LengthBytes} bytes.")]
+    public static partial void CheckpointStored(ILogger logger, string volume, CheckpointId checkpoint, SegmentId position, long lengthBytes);
+
+    [LoggerMessage(EventId = 331, EventName = "CheckpointFailed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: a checkpoint could not be written; the log behind the last one grows until one can. {Reason}")]
+    public static partial void CheckpointFailed(ILogger logger, string volume, string reason);
+
+    [LoggerMessage(EventId = 332, EventName = "MapDamaged", Level = LogLevel.Error,
+        Message = "Volume {Volume}: blocks from LBA {Lba} on cannot be found, their part of the map is damaged: {Reason}")]
+    public static partial void MapDamaged(ILogger logger, string volume, ulong lba, string reason);
+
+    [LoggerMessage(EventId = 333, EventName = "RemoveFailed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: {Blob} is no longer needed, but could not be removed; it will be tried again. {Reason}")]
+    public static partial void RemoveFailed(ILogger logger, string volume, string blob, string reason);
+
+    [LoggerMessage(EventId = 334, EventName = "SegmentCleaned", Level = LogLevel.Debug,
+        Message = "Volume {Volume}: cleaned {Segments} segments with {Runs} runs of live blocks; {Bytes} bytes were read and written for it.")]
+    public static partial void Cleaned(ILogger logger, string volume, int segments, int runs, long bytes);
+
+    [LoggerMessage(EventId = 335, EventName = "CleanFailed", Level = LogLevel.Error,
+        Message = "Volume {Volume}: segment {Sequence} cannot be cleaned and keeps its space: {Reason} 'tcmu-gateway volume check' shows what is damaged.")]
+    public static partial void CleanFailed(ILogger logger, string volume, long sequence, string reason);
+
+    [LoggerMessage(EventId = 336, EventName = "SegmentStillUsed", Level = LogLevel.Critical,
+        Message = "Volume {Volume}: segment {Segment} was counted as free, but LBA {Lba} is still in it. It is kept. Please report this: it is a bug.")]
+    public static partial void SegmentStillUsed(ILogger logger, string volume, SegmentId segment, ulong lba);
+
+    [LoggerMessage(EventId = 337, EventName = "LeftoversFound", Level = LogLevel.Information,
+        Message = "Volume {Volume}: {Count} blobs that earlier writers left behind will be removed.")]
+    public static partial void LeftoversFound(ILogger logger, string volume, int count);
 }

@@ -8,85 +8,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes;
 
-/// <summary>What an opening has found: the bucket's log, the journal, and the maps that both make.</summary>
-internal sealed class RecoveredVolume(LogState state, JournalFile journal) : IDisposable
-{
-    private readonly int _blockLengthBytes = state.Volume.BlockSizeBytes;
-    private readonly List<(long Epoch, long LastWrite)> _lastWrites = [];
-
-    public LogState State { get; } = state;
-
-    public JournalFile Journal { get; } = journal;
-
-    public ExtentMap<SegmentLocation> BucketMap { get; } = new((ulong)(state.Volume.SizeBytes / state.Volume.BlockSizeBytes), state.Volume.BlockSizeBytes);
-
-    public ExtentMap<JournalLocation> JournalMap { get; } = new((ulong)(state.Volume.SizeBytes / state.Volume.BlockSizeBytes), state.Volume.BlockSizeBytes);
-
-    /// <summary>From which sequence on which epoch wrote the log.</summary>
-    public List<(long FirstSequence, long Epoch)> Epochs { get; } = [];
-
-    /// <summary>Batches that are not in the bucket yet.</summary>
-    public List<JournalBatch> Pending { get; } = [];
-
-    /// <summary>The last write in the bucket.</summary>
-    public long BucketWrite { get; private set; }
-
-    public long NextWrite { get; private set; } = 1;
-
-    /// <summary>The last write in the bucket's segments of epochs up to <paramref name="epoch"/>.</summary>
-    public long LastWriteUpTo(long epoch)
-    {
-        var index = _lastWrites.FindLastIndex(l => l.Epoch <= epoch);
-        return index < 0 ? 0 : _lastWrites[index].LastWrite;
-    }
-
-    /// <summary>True if a batch of a journal that last served epoch <paramref name="served"/> is in the bucket: its own epoch or a later one sent it.</summary>
-    public bool Holds(in JournalBatchHeader batch, long served) =>
-        batch.LastWrite <= LastWriteUpTo(served) && batch.FirstWrite > LastWriteUpTo(batch.Epoch - 1);
-
-    public void AddSegment(in SegmentHeader header, SegmentIndexEntry[] index)
-    {
-        if (Epochs.Count == 0 || Epochs[^1].Epoch != header.Id.Epoch) Epochs.Add((header.Id.Sequence, header.Id.Epoch));
-        if (_lastWrites.Count > 0 && _lastWrites[^1].Epoch == header.Id.Epoch) _lastWrites.RemoveAt(_lastWrites.Count - 1);
-        _lastWrites.Add((header.Id.Epoch, header.LastWrite));
-        Apply(BucketMap, header, index);
-        BucketWrite = header.LastWrite;
-        NextWrite = header.LastWrite + 1;
-    }
-
-    public void AddBatch(in JournalBatch batch, ReadOnlySpan<byte> content)
-    {
-        Apply(JournalMap, batch.Header, content, _blockLengthBytes);
-        Pending.Add(batch);
-        NextWrite = batch.Header.LastWrite + 1;
-    }
-
-    /// <summary>Takes a segment's extents into the bucket's map.</summary>
-    public static void Apply(ExtentMap<SegmentLocation> map, in SegmentHeader header, SegmentIndexEntry[] index)
-    {
-        foreach (var entry in index)
-        {
-            if (entry.Kind == ExtentKind.Zero) map.Remove(entry.Lba, entry.Blocks);
-            else map.Set(entry.Lba, entry.Blocks, new SegmentLocation(header.Id.Sequence, entry.FrameOffsetBytes, entry.FrameLengthBytes));
-        }
-    }
-
-    /// <summary>Takes a batch's records into the journal's map.</summary>
-    public static void Apply(ExtentMap<JournalLocation> map, in JournalBatchHeader header, ReadOnlySpan<byte> page, int blockLengthBytes)
-    {
-        for (var i = 0; i < header.RecordCount; i++)
-        {
-            var record = JournalBatchHeader.RecordAt(page, i);
-            var location = record.Kind == JournalRecordKind.Zero
-                ? JournalLocation.Zero(header.FirstWrite + i)
-                : new JournalLocation(header.FirstWrite + i, header.Position + record.DataOffsetBytes, record.DataCrc, (ushort)(record.DataLengthBytes / blockLengthBytes), 0);
-            map.Set(record.Lba, record.Blocks, location);
-        }
-    }
-
-    public void Dispose() => Journal.Dispose();
-}
-
 /// <summary>
 /// Opens a volume for writing. 1. Read the bucket's log and replay the journal: what a person must mend shows here, before anything is
 /// changed. 2. Claim the next epoch: from now on nothing that an earlier writer sends counts. 3. Read the log again, since that writer may
@@ -107,6 +28,7 @@ public sealed class VolumeOpener
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     /// <param name="store">Where the volumes are.</param>
@@ -121,7 +43,17 @@ public sealed class VolumeOpener
     {
     }
 
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
+    internal VolumeOpener(
+        IBlobStore store,
+        VolumeOptions options,
+        JournalOptions journalOptions,
+        IJournalDirectory journals,
+        string owner,
+        TimeProvider time,
+        Random random,
+        ILogger logger,
+        Func<Guid>? newNonce = null)
     {
         _store = store;
         _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
@@ -130,6 +62,7 @@ public sealed class VolumeOpener
         _owner = owner;
         _time = time;
         _random = random;
+        _newNonce = newNonce ?? Guid.NewGuid;
         _logger = logger;
     }
 
@@ -144,15 +77,18 @@ public sealed class VolumeOpener
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
-            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End)
+            // It may have served already: a takeover of its segments by us would make no sense to anyone.
+            if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
+            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);
             }
 
+            await RefuseSupersededRootAsync(recovered.State, cancellationToken);
             await TakeOverAsync(recovered, claim, cancellationToken);
-            VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, after.Segments.Length, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+            VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
+            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _newNonce, _logger);
         }
         catch
         {
@@ -173,8 +109,8 @@ public sealed class VolumeOpener
             await _journals.ProbeAsync();
             var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
             journal = opened;
-            var recovered = new RecoveredVolume(state, journal);
-            await foreach (var (header, index) in state.ReadLogAsync(_store, cancellationToken)) recovered.AddSegment(header, index);
+            var recovered = new RecoveredVolume(state, journal, _store);
+            await recovered.LoadAsync(cancellationToken);
             if (isNew)
             {
                 await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
@@ -215,7 +151,7 @@ public sealed class VolumeOpener
         var disk = _journals.Create(unfinished, _journalOptions.CapacityBytes);
         try
         {
-            var journal = await JournalFile.CreateAsync(disk, volumeId, Guid.NewGuid(), 0);
+            var journal = await JournalFile.CreateAsync(disk, volumeId, _newNonce(), 0);
             _journals.Rename(unfinished, name);
             return (journal, true);
         }
@@ -231,7 +167,7 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
-        var ours = ContinuesOurEpoch(superblock, state);
+        var ours = Mutation.ForeignJournalReplayed || ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())
@@ -245,7 +181,7 @@ public sealed class VolumeOpener
         if (!ours)
         {
             // Write numbers alone prove nothing here: whoever came after us without our journal gave ours to other writes.
-            if (first != default || superblock.TailWrite > recovered.LastWriteUpTo(superblock.Epoch))
+            if (first != default || superblock.TailWrite > recovered.Bucket.Epochs.LastWriteUpTo(superblock.Epoch))
                 throw new VolumeException(
                     VolumeErrorKind.JournalMismatch,
                     $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journals.Name}', and the volume opens without it.");
@@ -278,7 +214,7 @@ public sealed class VolumeOpener
         {
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
-            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
+            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : _newNonce(),
             CreatedAt = _time.GetUtcNow(),
         };
         await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
@@ -290,7 +226,7 @@ public sealed class VolumeOpener
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
-            if (existing.Nonce != claim.Nonce)
+            if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 
@@ -314,9 +250,23 @@ public sealed class VolumeOpener
         }
 
         if (await _store.GetLengthAsync(state.Keys.Epoch(claim.Epoch + 1), cancellationToken) is not null)
-            throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by another gateway (epoch {claim.Epoch + 1}) while it was being opened here. Serve it from one gateway only.");
+            throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
     }
+
+    /// <summary>
+    /// A listing from a moment ago may have shown an older checkpoint than the newest. The writer before us removes a root first, and what only
+    /// it referred to after one more look for our claim: if the root is there now, all that it needs is there to stay.
+    /// </summary>
+    private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
+    {
+        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_store.Description}: checkpoint '{state.Keys.Checkpoint(root.Id)}' was superseded while volume '{state.Volume.Name}' was being opened. Opening it again will find the newer one.");
+    }
+
+    private static VolumeException ClaimedElsewhere(string volumeName, long epoch) => new(
+        VolumeErrorKind.Fenced,
+        $"Volume '{volumeName}' was claimed by another gateway (epoch {epoch}) while it was being opened here. Serve it from one gateway only.");
 
     private async Task StampAsync(JournalFile journal, JournalSuperblock superblock)
     {

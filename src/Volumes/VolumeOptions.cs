@@ -25,6 +25,26 @@ public sealed record VolumeOptions
     /// <summary>Bytes of frames kept in memory for reads. Default 64 MiB; 0 keeps none.</summary>
     public long CacheBytes { get; set; } = 64 << 20;
 
+    /// <summary>Memory for the map of one volume, in bytes. Leaves that did not change since the last checkpoint leave it when it is full. Default 256 MiB.</summary>
+    public long MapBytes { get; set; } = 256 << 20;
+
+    /// <summary>Segments behind the last checkpoint that make the next one due, whatever it costs: an opening reads their headers. Default 256.</summary>
+    public int CheckpointSegments { get; set; } = 256;
+
+    /// <summary>Segments behind the last checkpoint below which none is due for being cheap. Default 16.</summary>
+    public int CheckpointSegmentsMin { get; set; } = 16;
+
+    /// <summary>How long what a checkpoint no longer refers to stays in the store. Longer than <see cref="CommandTimeout"/>: reads may be on their way to it. Default 60 s.</summary>
+    public TimeSpan RemoveAfter { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Share of the stored blocks that may be garbage before cleaning starts. Default 0.2: the bucket holds about 1.25 times what is live. 0.05 to 0.9; 1 never cleans.</summary>
+    public double CleanAbove { get; set; } = 0.2;
+
+    /// <summary>Bytes per second that cleaning may read and write. Default 100 MiB.</summary>
+    public long CleanBytesPerSecond { get; set; } = 100 << 20;
+
+    /// <summary>Quiet time after which a checkpoint is written if it makes space free. Default 10 s.</summary>
+    public TimeSpan CheckpointIdle { get; set; } = TimeSpan.FromSeconds(10);
     /// <summary>What a flush waits for. Default: the journal; without a journal directory always the bucket.</summary>
     public Durability Durability { get; set; } = Durability.Journal;
 

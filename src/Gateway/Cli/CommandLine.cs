@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Gateway.Backends.Core;
+using Gateway.Bench;
+using Gateway.Bench.Suite;
 using Gateway.Configuration;
 using Gateway.Volumes;
 
@@ -28,18 +30,27 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(BenchCommand.Build());
         return root;
     }
 
     /// <summary>Runs a command and turns the failures that a person can mend into one clear message and exit code 1.</summary>
-    public static async Task<int> RunAsync(Func<Task> command, TextWriter error)
-    {
-        try
+    public static Task<int> RunAsync(Func<Task> command, TextWriter error) => RunAsync(
+        async () =>
         {
             await command();
             return 0;
+        },
+        error);
+
+    /// <inheritdoc cref="RunAsync(Func{Task}, TextWriter)"/>
+    public static async Task<int> RunAsync(Func<Task<int>> command, TextWriter error)
+    {
+        try
+        {
+            return await command();
         }
-        catch (Exception e) when (e is ConfigurationException or VolumeException)
+        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException or SuiteException)
         {
             await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
             return ExitFailed;

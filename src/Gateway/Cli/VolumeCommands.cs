@@ -7,11 +7,11 @@ using Gateway.Volumes;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info</c>.</summary>
+/// <summary><c>volume create|list|info|check</c>.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
-    private const string JsonOutput = "json";
+    internal const string JsonOutput = "json";
 
     public static Command Build()
     {
@@ -19,6 +19,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(BuildCreate());
         volume.Subcommands.Add(BuildList());
         volume.Subcommands.Add(BuildInfo());
+        volume.Subcommands.Add(VolumeCheckCommand.Build());
         return volume;
     }
 
@@ -27,14 +28,17 @@ internal static class VolumeCommands
         var path = PathArgument();
         var size = new Option<string>("--size", "-s") { Description = "Capacity: bytes, or with a unit (512MiB, 1.5TiB, 20GB). A multiple of the block size.", Required = true, HelpName = "SIZE" };
         var blockSize = new Option<int>("--block-size") { Description = "Logical block size in bytes, 512 or 4096.", DefaultValueFactory = _ => VolumeSpec.BlockSizeDefaultBytes, HelpName = "BYTES" };
+        var compression = new Option<string>("--compression") { Description = "How its data is compressed: lz4 (fast), zstd (smaller, takes more processor time) or none.", DefaultValueFactory = _ => VolumeCompressionNames.NameOf(VolumeCompression.Lz4), HelpName = "CODEC" };
+        compression.AcceptOnlyFromAmong([.. VolumeCompressionNames.All]);
         var output = OutputOption();
-        var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, output };
+        var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, compression, output };
         command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
         {
             var name = VolumePath.Parse(result.GetValue(path)!);
             if (!ByteSize.TryParse(result.GetValue(size)!, out var bytes))
                 throw new ConfigurationException($"'{result.GetValue(size)}' is no size. Write bytes, or a number with a unit: 512MiB, 1.5TiB, 20GB.");
-            var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize)), cancellation);
+            _ = VolumeCompressionNames.TryParse(result.GetValue(compression)!, out var codec); // The option takes no other.
+            var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize), codec), cancellation);
             if (result.GetValue(output) == JsonOutput) await WriteJsonAsync(writer, info);
             else await writer.WriteLineAsync($"Created volume {name}, {ByteSize.Format(info.SizeBytes)} in blocks of {info.BlockSizeBytes} bytes.\nIts TCMU configuration string is gateway/{name}.");
         }));
@@ -108,6 +112,7 @@ internal static class VolumeCommands
                 ["Id", info.Id.ToString()],
                 ["Size", $"{ByteSize.Format(info.SizeBytes)} ({Text(info.SizeBytes)} bytes)"],
                 ["Block size", $"{Text(info.BlockSizeBytes)} bytes"],
+                ["Compression", info.Compression],
                 ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
                 ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
                 ["Segments", $"{Text(info.Segments)}, the last is {Text(info.LastSequence)}" + (info.StaleSegments > 0 ? $"; {Text(info.StaleSegments)} left over from fenced writers" : "")],
@@ -118,9 +123,9 @@ internal static class VolumeCommands
         return command;
     }
 
-    private static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
+    internal static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
 
-    private static Option<string> OutputOption()
+    internal static Option<string> OutputOption()
     {
         var option = new Option<string>("--output", "-o") { Description = "Form of the output: text or json.", DefaultValueFactory = _ => TextOutput, HelpName = "FORM" };
         option.AcceptOnlyFromAmong(TextOutput, JsonOutput);
@@ -129,11 +134,17 @@ internal static class VolumeCommands
 
     private static VolumeCatalog Catalog(StoreSet stores, VolumePath path) => new(stores.Get(path.Store), TimeProvider.System);
 
-    private static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task> action) => CommandLine.RunAsync(
+    internal static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task> action) => RunAsync(result, async (stores, writer) =>
+    {
+        await action(stores, writer);
+        return 0;
+    });
+
+    internal static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task<int>> action) => CommandLine.RunAsync(
         async () =>
         {
             await using var stores = new StoreSet(GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!), TimeProvider.System);
-            await action(stores, result.InvocationConfiguration.Output);
+            return await action(stores, result.InvocationConfiguration.Output);
         },
         result.InvocationConfiguration.Error);
 

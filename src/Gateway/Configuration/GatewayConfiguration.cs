@@ -119,6 +119,9 @@ internal sealed record StoreSection
     /// <summary>s3: a file that holds the secret access key and nothing else.</summary>
     public string? SecretAccessKeyFile { get; set; }
 
+    /// <summary>s3: sign the hash of every body, for http over a network that is not trusted. Default false.</summary>
+    public bool? SignPayload { get; set; }
+
     /// <summary>s3: seconds for one request. Default 20.</summary>
     public double? RequestTimeoutSeconds { get; set; }
 
@@ -138,6 +141,7 @@ internal sealed record StoreSection
             SecretAccessKeyFile = SecretAccessKeyFile,
         };
         if (Region is not null) options.Region = Region;
+        if (SignPayload is { } sign) options.SignPayload = sign;
         if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(seconds);
         return options;
     }

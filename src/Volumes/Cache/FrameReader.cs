@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Frames;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Map;
 using Microsoft.Extensions.Logging;
@@ -63,15 +64,13 @@ internal sealed class FrameReader(
             var frame = new byte[location.FrameLengthBytes];
             // A store may be deaf to the token (a hung mount, say): it is left behind then, with the buffer that it may still write to.
             var read = await store.ReadAsync(blob, location.FrameOffsetBytes, frame, timeout.Token).AsTask().WaitAsync(timeout.Token);
-            var intact = read == frame.Length && FrameHeader.TryParse(frame, FrameHeader.Seed(volume.Id, id), volume.BlockSizeBytes, out var header)
-                && header.Lba + (ulong)location.BlockOffset == lba;
-            if (!intact)
+            var intact = FrameDecoder.TryDecode(frame.AsMemory(0, read), FrameHeader.Seed(volume.Id, id), volume.BlockSizeBytes, out var blocks, out var header);
+            if (!intact || header.Lba + (ulong)location.BlockOffset != lba)
             {
                 VolumeLog.FrameCorrupt(logger, volume.Name, lba, blob.Value, location.FrameOffsetBytes);
                 return (BlockError.Corrupt, default);
             }
 
-            var blocks = frame.AsMemory(FrameHeader.HeaderLengthBytes);
             _cache.Add(key, blocks);
             return (BlockError.None, blocks);
         }

@@ -20,8 +20,16 @@ internal sealed record VolumeRecord
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>Features that a reader must know to open the volume (compression codecs beyond none, encryption). Unknown ones are refused.</summary>
+    /// <summary>Features that a reader must know to open the volume: each codec that frames may have, and later encryption. Unknown ones are refused.</summary>
     public string[] Features { get; init; } = [];
+
+    /// <summary>Name of how new data is compressed, one of <see cref="Features"/>; null: not at all.</summary>
+    [JsonPropertyName("compression")]
+    public string? CompressionName { get; init; }
+
+    /// <summary>How new data is compressed.</summary>
+    [JsonIgnore]
+    public VolumeCompression Compression => CompressionName is not null && VolumeCompressionNames.TryParse(CompressionName, out var compression) ? compression : VolumeCompression.None;
 
     /// <summary>For a clone: where its first blocks come from. Reserved.</summary>
     public string? Parent { get; init; }
@@ -71,6 +79,8 @@ internal sealed partial class RecordJson : JsonSerializerContext;
 /// <summary>Encodes and decodes whole record blobs.</summary>
 internal static class RecordCodec
 {
+    private static readonly string[] KnownFeatures = [VolumeCompressionNames.NameOf(VolumeCompression.Lz4), VolumeCompressionNames.NameOf(VolumeCompression.Zstd)];
+
     public static byte[] Encode(VolumeRecord record) =>
         RecordEnvelope.Encode(RecordType.Volume, record.Id, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.VolumeRecord));
 
@@ -89,8 +99,12 @@ internal static class RecordCodec
             throw RecordEnvelope.Damaged(name, "its size or block size cannot be");
         if (record.Parent is not null)
             throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' is a clone, which this tcmu-gateway does not know. Use a newer tcmu-gateway.");
-        if (record.Features.Length > 0)
-            throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' uses features that this tcmu-gateway does not know: {string.Join(", ", record.Features)}. Use a newer tcmu-gateway.");
+        if (record.Features is null) throw RecordEnvelope.Damaged(name, "it has no list of features");
+        var unknown = record.Features.Where(f => !KnownFeatures.Contains(f)).ToArray();
+        if (unknown.Length > 0)
+            throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' uses features that this tcmu-gateway does not know: {string.Join(", ", unknown)}. Use a newer tcmu-gateway.");
+        if (record.CompressionName is { } compression && !record.Features.Contains(compression))
+            throw RecordEnvelope.Damaged(name, $"it compresses by '{compression}', which its features do not name");
         return record;
     }
 

@@ -2,17 +2,32 @@ using static System.Buffers.Binary.BinaryPrimitives;
 
 namespace Gateway.Volumes.Formats;
 
+/// <summary>Where a segment's content comes from.</summary>
+internal enum SegmentKind : ushort
+{
+    /// <summary>Writes, in the order of their numbers.</summary>
+    Log = 0,
+
+    /// <summary>Blocks that were copied out of older segments, so that those can be deleted. It holds no writes.</summary>
+    Moved = 1,
+}
+
 /// <summary>The first 128 bytes of a segment. See docs/formats.md, "Segments".</summary>
 /// <param name="VolumeId">The volume it belongs to.</param>
 /// <param name="Id">Epoch and sequence, as in its name.</param>
 /// <param name="Nonce">Random for every segment built: tells our own put from somebody else's, and will key its encryption.</param>
-/// <param name="FirstWrite">Number of the first write it holds.</param>
-/// <param name="LastWrite">Number of the last write it holds.</param>
+/// <param name="FirstWrite">Number of the first write it holds; of a moved one, that of the next write.</param>
+/// <param name="LastWrite">Number of the last write it holds; of a moved one, that of the segment before it.</param>
 /// <param name="IndexCount">Number of index entries.</param>
 /// <param name="LengthBytes">Length of the whole blob in bytes.</param>
 /// <param name="IndexCrc">CRC-32C of the index.</param>
 /// <param name="BlockLengthBytes">Logical block length in bytes.</param>
 /// <param name="SealedAtUnixMilliseconds">When it was built, for people.</param>
+/// <param name="Kind">Where its content comes from.</param>
+/// <param name="CoveredSequence">
+/// Of a moved one: the last sequence that the map held when its blocks were chosen. A block applies only if no later segment wrote it. Of
+/// any other: 0.
+/// </param>
 internal readonly record struct SegmentHeader(
     Guid VolumeId,
     SegmentId Id,
@@ -23,7 +38,9 @@ internal readonly record struct SegmentHeader(
     long LengthBytes,
     uint IndexCrc,
     int BlockLengthBytes,
-    long SealedAtUnixMilliseconds)
+    long SealedAtUnixMilliseconds,
+    SegmentKind Kind = SegmentKind.Log,
+    long CoveredSequence = 0)
 {
     public const int HeaderLengthBytes = 128;
     public const ushort FormatVersion = 1;
@@ -52,6 +69,8 @@ internal readonly record struct SegmentHeader(
         WriteUInt32LittleEndian(header[96..], IndexCrc);
         WriteInt32LittleEndian(header[100..], BlockLengthBytes);
         WriteInt64LittleEndian(header[104..], SealedAtUnixMilliseconds);
+        WriteUInt16LittleEndian(header[112..], (ushort)Kind);
+        WriteInt64LittleEndian(header[116..], CoveredSequence);
         WriteUInt32LittleEndian(header[124..], Crc32C.Compute(header[..124]));
     }
 
@@ -67,6 +86,9 @@ internal readonly record struct SegmentHeader(
         var version = ReadUInt16LittleEndian(blob[8..]);
         if (version != FormatVersion || ReadUInt16LittleEndian(blob[10..]) != HeaderLengthBytes || ReadUInt32LittleEndian(blob[12..]) != 0)
             throw new VolumeException(VolumeErrorKind.Unsupported, $"Object '{name}' was written by a newer tcmu-gateway (segment format {version}). Use that version.");
+        var kind = (SegmentKind)ReadUInt16LittleEndian(blob[112..]);
+        if (kind is not (SegmentKind.Log or SegmentKind.Moved))
+            throw new VolumeException(VolumeErrorKind.Unsupported, $"Object '{name}' was written by a newer tcmu-gateway (segment kind {(ushort)kind}). Use that version.");
         var header = new SegmentHeader(
             new Guid(blob[16..32], bigEndian: true),
             new SegmentId(ReadInt64LittleEndian(blob[32..]), ReadInt64LittleEndian(blob[40..])),
@@ -77,13 +99,21 @@ internal readonly record struct SegmentHeader(
             ReadInt64LittleEndian(blob[88..]),
             ReadUInt32LittleEndian(blob[96..]),
             ReadInt32LittleEndian(blob[100..]),
-            ReadInt64LittleEndian(blob[104..]));
+            ReadInt64LittleEndian(blob[104..]),
+            kind,
+            ReadInt64LittleEndian(blob[116..]));
         var possible = header.IndexCount is >= 0 and <= SegmentIndexEntry.CountMax
             && ReadInt32LittleEndian(blob[84..]) == header.IndexCount * SegmentIndexEntry.EntryLengthBytes
-            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes <= int.MaxValue
-            && header.FirstWrite > 0 && header.LastWrite >= header.FirstWrite;
-        return possible ? header : throw RecordEnvelope.Damaged(name, "its header holds impossible lengths");
+            && header.LengthBytes >= header.MetadataLengthBytes && header.LengthBytes < Map.SegmentLocation.SegmentLengthMaxBytes
+            && header.FirstWrite > 0 && header.HasPossibleWrites;
+        return possible ? header : throw RecordEnvelope.Damaged(name, "its header holds impossible values");
     }
+
+    private bool HasPossibleWrites => Kind switch
+    {
+        SegmentKind.Log => LastWrite >= FirstWrite && CoveredSequence == 0,
+        _ => LastWrite == FirstWrite - 1 && CoveredSequence > 0 && CoveredSequence < Id.Sequence,
+    };
 }
 
 /// <summary>What an extent of a segment holds.</summary>
@@ -94,13 +124,6 @@ internal enum ExtentKind : byte
 
     /// <summary>Zeroes or trimmed blocks: no frame.</summary>
     Zero = 1,
-}
-
-/// <summary>How a frame's payload is stored.</summary>
-internal enum FrameCodec : byte
-{
-    /// <summary>As it is.</summary>
-    None = 0,
 }
 
 /// <summary>One entry of a segment's index: 32 bytes. See docs/formats.md, "Segments".</summary>
@@ -145,10 +168,10 @@ internal readonly record struct SegmentIndexEntry(ulong Lba, uint Blocks, Extent
             var inVolume = entry.Blocks > 0 && entry.Lba <= capacityBlocks && entry.Blocks <= capacityBlocks - entry.Lba;
             var inSegment = entry.Kind switch
             {
-                ExtentKind.Zero => true,
+                ExtentKind.Zero => header.Kind == SegmentKind.Log,
                 ExtentKind.Data => entry.FrameOffsetBytes >= header.MetadataLengthBytes && entry.FrameOffsetBytes % FrameHeader.AlignmentBytes == 0
                     && entry.FrameLengthBytes > FrameHeader.HeaderLengthBytes && entry.FrameLengthBytes <= FrameHeader.FrameLengthMaxBytes
-                    && entry.FrameOffsetBytes <= header.LengthBytes - entry.FrameLengthBytes
+                    && entry.FrameOffsetBytes <= header.LengthBytes - FrameHeader.PaddedLength(entry.FrameLengthBytes)
                     && entry.Blocks <= FrameHeader.PayloadMaxBytes / header.BlockLengthBytes,
                 _ => false,
             };
@@ -157,65 +180,5 @@ internal readonly record struct SegmentIndexEntry(ulong Lba, uint Blocks, Extent
         }
 
         return entries;
-    }
-}
-
-/// <summary>The 32 bytes before a frame's payload. They make a frame self-describing, so that one ranged read fetches and proves it.</summary>
-/// <param name="Lba">First logical block.</param>
-/// <param name="Blocks">Number of blocks.</param>
-/// <param name="Codec">How the payload is stored.</param>
-/// <param name="StoredLengthBytes">Length of the stored payload.</param>
-/// <param name="StoredCrc">CRC-32C of the stored payload.</param>
-/// <param name="PlainCrc">CRC-32C of the blocks themselves; equal to <paramref name="StoredCrc"/> when stored raw.</param>
-internal readonly record struct FrameHeader(ulong Lba, uint Blocks, FrameCodec Codec, int StoredLengthBytes, uint StoredCrc, uint PlainCrc)
-{
-    public const int HeaderLengthBytes = 32;
-    public const int AlignmentBytes = 16;
-
-    /// <summary>Most bytes of blocks that one frame holds: 128 KiB.</summary>
-    public const int PayloadMaxBytes = 128 << 10;
-
-    public const int FrameLengthMaxBytes = HeaderLengthBytes + PayloadMaxBytes;
-
-    /// <summary>The header's checksum starts from its segment's identity, so that a frame of another segment never passes.</summary>
-    public static uint Seed(Guid volumeId, SegmentId id)
-    {
-        Span<byte> identity = stackalloc byte[32];
-        volumeId.TryWriteBytes(identity, bigEndian: true, out _);
-        WriteInt64LittleEndian(identity[16..], id.Epoch);
-        WriteInt64LittleEndian(identity[24..], id.Sequence);
-        return Crc32C.Compute(identity);
-    }
-
-    public void WriteTo(Span<byte> frame, uint seed)
-    {
-        frame = frame[..HeaderLengthBytes];
-        frame.Clear();
-        WriteUInt64LittleEndian(frame, Lba);
-        WriteUInt32LittleEndian(frame[8..], Blocks);
-        frame[12] = (byte)Codec;
-        WriteInt32LittleEndian(frame[16..], StoredLengthBytes);
-        WriteUInt32LittleEndian(frame[20..], StoredCrc);
-        WriteUInt32LittleEndian(frame[24..], PlainCrc);
-        WriteUInt32LittleEndian(frame[28..], Crc32C.Compute(frame[..28], seed));
-    }
-
-    /// <summary>Checks a whole frame, header and payload; false if any check fails.</summary>
-    public static bool TryParse(ReadOnlySpan<byte> frame, uint seed, int blockLengthBytes, out FrameHeader header)
-    {
-        header = default;
-        if (frame.Length < HeaderLengthBytes || ReadUInt32LittleEndian(frame[28..]) != Crc32C.Compute(frame[..28], seed)) return false;
-        header = new FrameHeader(
-            ReadUInt64LittleEndian(frame),
-            ReadUInt32LittleEndian(frame[8..]),
-            (FrameCodec)frame[12],
-            ReadInt32LittleEndian(frame[16..]),
-            ReadUInt32LittleEndian(frame[20..]),
-            ReadUInt32LittleEndian(frame[24..]));
-        return header.Codec == FrameCodec.None
-            && header.Blocks * (long)blockLengthBytes == header.StoredLengthBytes
-            && header.StoredLengthBytes == frame.Length - HeaderLengthBytes
-            && header.StoredCrc == header.PlainCrc
-            && header.StoredCrc == Crc32C.Compute(frame[HeaderLengthBytes..]);
     }
 }

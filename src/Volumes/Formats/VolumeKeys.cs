@@ -21,13 +21,34 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public string LogPrefix => Prefix + "log/";
 
+    public string MapPrefix => Prefix + "map/";
+
+    public string CheckpointPrefix => Prefix + "checkpoints/";
+
+    /// <summary>Planned: names for checkpoints.</summary>
+    public string SnapshotPrefix => Prefix + "snapshots/";
+
+    public string ReleasePrefix => Prefix + "releases/";
+
+    public BlobKey HeartbeatKey => new(Prefix + "heartbeat");
+
     public BlobKey Record(long number) => new(RecordPrefix + Number(number, EpochDigits));
 
     public BlobKey Epoch(long epoch) => new(EpochPrefix + Number(epoch, EpochDigits));
 
     public BlobKey Takeover(long epoch) => new(TakeoverPrefix + Number(epoch, EpochDigits));
 
-    public BlobKey Segment(SegmentId id) => new($"{LogPrefix}{Number(id.Epoch, EpochDigits)}-{Number(id.Sequence, SequenceDigits)}");
+    public BlobKey Release(long epoch) => new(ReleasePrefix + Number(epoch, EpochDigits));
+
+    public BlobKey Segment(SegmentId id) => new(LogPrefix + Pair(id.Epoch, id.Sequence));
+
+    public BlobKey MapBlob(MapBlobId id) => new(MapPrefix + Pair(id.Epoch, id.Number));
+
+    public BlobKey Checkpoint(CheckpointId id) => new(CheckpointPrefix + Pair(id.Epoch, id.Number));
+
+    /// <summary>True for the folders of a volume that this version knows.</summary>
+    public bool IsFolder(string folder) =>
+        folder == RecordPrefix || folder == EpochPrefix || folder == TakeoverPrefix || folder == LogPrefix || folder == MapPrefix || folder == CheckpointPrefix || folder == ReleasePrefix;
 
     /// <summary>Lower-case letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63 characters.</summary>
     public static bool IsValidName(string? name)
@@ -42,11 +63,30 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public static bool TryParseSegment(ReadOnlySpan<char> name, out SegmentId id)
     {
-        id = default;
-        if (name.Length != EpochDigits + 1 + SequenceDigits || name[EpochDigits] != '-') return false;
-        if (!TryParse(name[..EpochDigits], EpochDigits, out var epoch) || !TryParse(name[(EpochDigits + 1)..], SequenceDigits, out var sequence)) return false;
-        id = new SegmentId(epoch, sequence);
-        return true;
+        var valid = TryParsePair(name, out var epoch, out var sequence);
+        id = valid ? new SegmentId(epoch, sequence) : default;
+        return valid;
+    }
+
+    public static bool TryParseMapBlob(ReadOnlySpan<char> name, out MapBlobId id)
+    {
+        var valid = TryParsePair(name, out var epoch, out var number);
+        id = valid ? new MapBlobId(epoch, number) : default;
+        return valid;
+    }
+
+    public static bool TryParseCheckpoint(ReadOnlySpan<char> name, out CheckpointId id)
+    {
+        var valid = TryParsePair(name, out var epoch, out var number);
+        id = valid ? new CheckpointId(epoch, number) : default;
+        return valid;
+    }
+
+    private static bool TryParsePair(ReadOnlySpan<char> name, out long epoch, out long number)
+    {
+        (epoch, number) = (0, 0);
+        return name.Length == EpochDigits + 1 + SequenceDigits && name[EpochDigits] == '-'
+            && TryParse(name[..EpochDigits], EpochDigits, out epoch) && TryParse(name[(EpochDigits + 1)..], SequenceDigits, out number);
     }
 
     private static bool TryParse(ReadOnlySpan<char> text, int digits, out long number)
@@ -54,6 +94,8 @@ internal readonly record struct VolumeKeys(string VolumeName)
         number = 0;
         return text.Length == digits && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number) && number > 0;
     }
+
+    private static string Pair(long epoch, long number) => $"{Number(epoch, EpochDigits)}-{Number(number, SequenceDigits)}";
 
     private static string Number(long value, int digits) => value.ToString("D" + digits.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 }

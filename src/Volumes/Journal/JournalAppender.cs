@@ -255,6 +255,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         if (padBytes > 0) await AppendPaddingAsync(padBytes);
         var header = new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, _flusher.SyncedPosition, lengthBytes, _encoder.RecordCount);
         _encoder.Seal(header, _journal.Seed);
+        if (Mutation.AcknowledgeBeforeAppend && _batch.Count > 0) CompleteBatch(BlockError.None);
         await _journal.AppendAsync(_encoder.Content);
         _nextWrite += header.RecordCount;
         _sink.Appended(new JournalBatch(header, _encoder.DataBytes), _encoder.Page);
@@ -321,7 +322,7 @@ internal sealed class JournalAppender : IAsyncDisposable
 
             // Whoever lost the volume meanwhile acknowledges nothing, though the write is in its journal.
             if (error == BlockError.None) error = _failure;
-            if (error == BlockError.None && request.ForceUnitAccess)
+            if (error == BlockError.None && request.ForceUnitAccess && !Mutation.ForceUnitAccessIgnored)
             {
                 flush = true;
                 _flusher.Add(request, position);

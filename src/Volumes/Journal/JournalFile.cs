@@ -101,7 +101,7 @@ internal sealed class JournalFile : IDisposable
         var first = JournalSuperblock.TryParse(slots, disk.Name, out var a);
         var second = JournalSuperblock.TryParse(slots.AsSpan(JournalSuperblock.SlotLengthBytes), disk.Name, out var b);
         if (!first && !second) throw NotAJournal(disk.Name);
-        var superblock = !second || (first && a.Generation > b.Generation) ? a : b;
+        var superblock = !second || (first && a.Generation > b.Generation != Mutation.OlderSuperblockTaken) ? a : b;
         if (superblock.VolumeId != volumeId)
             throw new VolumeException(VolumeErrorKind.JournalMismatch, $"Journal '{disk.Name}' belongs to another volume ({superblock.VolumeId}), not to {volumeId}. Move the file away; it may hold writes of that volume that are not in its bucket yet.");
         var possible = superblock.CapacityBytes > 0 && superblock.CapacityBytes % JournalBatchHeader.PageBytes == 0
@@ -177,7 +177,7 @@ internal sealed class JournalFile : IDisposable
         try
         {
             if (_flushFailure is not null) throw new IOException(_flushFailure.Message, _flushFailure);
-            await (brief ? _disk.FlushBrieflyAsync() : _disk.FlushAsync());
+            if (!Mutation.SkipFlush) await (brief ? _disk.FlushBrieflyAsync() : _disk.FlushAsync());
         }
         catch (IOException e)
         {
@@ -212,7 +212,7 @@ internal sealed class JournalFile : IDisposable
     /// <param name="epoch">The epoch of the segment that holds it.</param>
     public async ValueTask ResetAsync(long lastWrite, long epoch)
     {
-        Head = ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
+        Head = Mutation.ResetInPlace ? _superblock.TailPosition : ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
         await WriteSuperblockAsync(_superblock with { TailPosition = Head, TailWrite = lastWrite, Epoch = Math.Max(_superblock.Epoch, epoch) });
     }
 
@@ -233,7 +233,7 @@ internal sealed class JournalFile : IDisposable
             if (record.Kind == JournalRecordKind.Zero) continue;
             var inside = record.Kind == JournalRecordKind.Data && record.DataLengthBytes is > 0 and <= RecordDataMaxBytes
                 && record.DataOffsetBytes >= JournalBatchHeader.PageBytes && record.DataOffsetBytes <= batch.Length - record.DataLengthBytes;
-            if (!inside || Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc) return false;
+            if (!inside || (!Mutation.TornBatchAccepted && Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc)) return false;
             dataBytes += record.DataLengthBytes;
         }
 

@@ -144,13 +144,14 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 {
                     _isSyncing = true;
                     await _journal.FlushAsync(brief: true);
+                    target = Mutation.FlushCoversLaterWrites ? AppendedPosition : target;
                     _isSyncing = false;
                 }
 
                 bool stop;
                 lock (_gate)
                 {
-                    Volatile.Write(ref _synced, Math.Max(_synced, target));
+                    Volatile.Write(ref _synced, Math.Max(_synced, Mutation.FlushCoversLaterWrites ? AppendedPosition : target));
                     if (_durability == Durability.Journal)
                     {
                         TakeDone(target);
@@ -176,8 +177,9 @@ internal sealed class JournalFlusher : IAsyncDisposable
         var left = 0;
         for (var i = 0; i < _waiters.Count; i++)
         {
-            if (_waiters[i].DurableTarget <= position) _done.Add(_waiters[i]);
-            else _waiters[left++] = _waiters[i];
+            var waiter = _waiters[i];
+            if (waiter.DurableTarget <= position) _done.Add(waiter);
+            else _waiters[left++] = waiter;
         }
 
         _waiters.RemoveRange(left, _waiters.Count - left);

@@ -1,137 +1,189 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Frames;
 using Gateway.Volumes.Journal;
-using Gateway.Volumes.Map;
 
 namespace Gateway.Volumes.Log;
 
-/// <summary>A sealed segment, ready to be put.</summary>
-internal sealed record BuiltSegment(SegmentHeader Header, SegmentIndexEntry[] Index, ReadOnlyMemory<byte> Content);
-
 /// <summary>
-/// Makes a segment of consecutive journal batches. Of blocks written more than once only the last content is kept (a segment takes effect
+/// Makes segments of consecutive journal batches. Of blocks written more than once only the last content is kept (a segment takes effect
 /// whole), and what remains is laid out by LBA, neighbours together in frames of up to 128 KiB.
 /// </summary>
-internal sealed class SegmentBuilder(VolumeRecord volume)
+/// <remarks>
+/// 1. Read the batches' first pages, which say what was written where. 2. Find what is left of it, and give every piece its place in the
+/// buffer. 3. Read the data, check it, and copy each piece to its place. 4. Seal. The journal is read in large steps, in order; memory is the data that
+/// is left, at most an eighth more, and a window of 512 KiB. One build at a time with one workspace, any number of builds side by side.
+/// </remarks>
+internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, SegmentBufferPool pool)
 {
-    private readonly List<ReadOnlyMemory<byte>> _batches = [];
-    private readonly ExtentMap<BatchLocation> _extents = new((ulong)(volume.SizeBytes / volume.BlockSizeBytes), volume.BlockSizeBytes);
-    private long _firstWrite;
-    private long _lastWrite;
+    private const int WorkspacesKept = 4; // About 1 MiB each, with zstd 2 MiB.
 
-    /// <summary>Adds the next batch, whose checksums the caller has checked. <paramref name="content"/> stays unchanged until the build.</summary>
-    public void Add(in JournalBatchHeader header, ReadOnlyMemory<byte> content)
+    private static readonly BoundedPool<Workspace> Workspaces = new(() => new Workspace(), WorkspacesKept);
+    private static readonly Comparison<Piece> ByRecord = static (a, b) => a.Record != b.Record ? a.Record.CompareTo(b.Record) : a.Offset.CompareTo(b.Offset);
+
+    private readonly CompressionHistory _history = new();
+    private readonly ulong _capacityBlocks = (ulong)(volume.SizeBytes / volume.BlockSizeBytes);
+
+    /// <summary>Builds a segment of batches that follow each other in the journal.</summary>
+    /// <exception cref="IOException">The journal failed, or does not return what was written to it.</exception>
+    public async ValueTask<BuiltSegment> BuildAsync(List<JournalBatch> batches, SegmentId id, Guid nonce, DateTimeOffset now)
     {
-        if (_batches.Count == 0) _firstWrite = header.FirstWrite;
-        _lastWrite = header.LastWrite;
+        var workspace = Workspaces.Rent();
+        workspace.Clear();
+        workspace.Window.Attach(journal, batches[^1].Header.EndPosition);
+        await ReadRecordsAsync(workspace, batches);
+        workspace.Effect.Compute();
+        var (reserve, length) = Plan(workspace);
+        var buffer = pool.Rent(length);
+        try
+        {
+            await PlaceAsync(workspace, buffer);
+            var identity = new SegmentSealer.Identity(volume, id, nonce, now, SegmentKind.Log, batches[0].Header.FirstWrite, batches[^1].Header.LastWrite, 0);
+            var segment = workspace.Sealer.Seal(identity, CollectionsMarshal.AsSpan(workspace.Extents), buffer, reserve, volume.Compression, _history, pool);
+            Workspaces.Return(workspace);
+            return segment;
+        }
+        catch
+        {
+            pool.Return(buffer); // A read of the journal that has failed has ended.
+            throw;
+        }
+    }
+
+    /// <summary>Step 1: what was written where, from the batches' first pages.</summary>
+    private async ValueTask ReadRecordsAsync(Workspace workspace, List<JournalBatch> batches)
+    {
+        foreach (var batch in batches)
+        {
+            var position = batch.Header.Position;
+            var window = workspace.Window;
+            // Of large batches only the first page; small ones come several at a time.
+            if (!window.Holds(position, JournalBatchHeader.PageBytes)) await window.FillAsync(position, batch.Header.LengthBytes > JournalWindow.LengthBytes / 4 ? JournalBatchHeader.PageBytes : JournalWindow.LengthBytes);
+            if (!TryAddRecords(workspace, batch, window.Get(position, JournalBatchHeader.PageBytes))) throw Changed(position);
+        }
+    }
+
+    private bool TryAddRecords(Workspace workspace, in JournalBatch batch, ReadOnlySpan<byte> page)
+    {
+        if (!JournalBatchHeader.TryParse(page, journal.Seed, out var header) || header != batch.Header) return false;
         for (var i = 0; i < header.RecordCount; i++)
         {
-            var record = JournalBatchHeader.RecordAt(content.Span, i);
-            var location = record.Kind == JournalRecordKind.Zero
-                ? BatchLocation.Zero
-                : new BatchLocation(_batches.Count, record.DataOffsetBytes / volume.BlockSizeBytes);
-            _extents.Set(record.Lba, record.Blocks, location);
-        }
-
-        _batches.Add(content);
-    }
-
-    public BuiltSegment Build(SegmentId id, Guid nonce, DateTimeOffset now)
-    {
-        var plan = PlanFrames(out var dataBytes);
-        var seed = FrameHeader.Seed(volume.Id, id);
-        var metadataBytes = SegmentHeader.HeaderLengthBytes + (plan.Count * SegmentIndexEntry.EntryLengthBytes);
-        var content = new byte[metadataBytes + dataBytes + (plan.Count * (FrameHeader.HeaderLengthBytes + FrameHeader.AlignmentBytes))];
-        var index = new SegmentIndexEntry[plan.Count];
-        var end = metadataBytes;
-        for (var i = 0; i < plan.Count; i++)
-        {
-            var frame = plan[i];
-            var lengthBytes = frame.IsZero ? 0 : WriteFrame(content.AsSpan(end), frame, seed);
-            index[i] = new SegmentIndexEntry(frame.Lba, frame.Blocks, frame.IsZero ? ExtentKind.Zero : ExtentKind.Data, frame.IsZero ? 0 : end, lengthBytes);
-            index[i].WriteTo(content.AsSpan(SegmentHeader.HeaderLengthBytes + (i * SegmentIndexEntry.EntryLengthBytes)));
-            end += (lengthBytes + FrameHeader.AlignmentBytes - 1) / FrameHeader.AlignmentBytes * FrameHeader.AlignmentBytes;
-        }
-
-        var indexCrc = Crc32C.Compute(content.AsSpan(SegmentHeader.HeaderLengthBytes, metadataBytes - SegmentHeader.HeaderLengthBytes));
-        var header = new SegmentHeader(volume.Id, id, nonce, _firstWrite, _lastWrite, plan.Count, end, indexCrc, volume.BlockSizeBytes, now.ToUnixTimeMilliseconds());
-        header.WriteTo(content);
-        return new BuiltSegment(header, index, content.AsMemory(0, end));
-    }
-
-    /// <summary>Joins runs that follow each other into frames of at most 128 KiB, and zero runs into one extent.</summary>
-    private List<PlannedFrame> PlanFrames(out int dataBytes)
-    {
-        var blocksMax = (uint)(FrameHeader.PayloadMaxBytes / volume.BlockSizeBytes);
-        var frames = new List<PlannedFrame>();
-        dataBytes = 0;
-        foreach (var run in _extents.Runs())
-        {
-            if (run.Location.IsZero)
+            var record = JournalBatchHeader.RecordAt(page, i);
+            if (record.Blocks == 0 || record.Lba > _capacityBlocks || record.Blocks > _capacityBlocks - record.Lba) return false;
+            if (record.Kind == JournalRecordKind.Zero)
             {
-                if (frames.Count > 0 && frames[^1] is { IsZero: true } zero && zero.End == run.Lba && zero.Blocks <= uint.MaxValue - run.Blocks)
-                    zero.Blocks += run.Blocks;
-                else
-                    frames.Add(new PlannedFrame(run.Lba, isZero: true) { Blocks = run.Blocks });
+                workspace.Effect.Add(record.Lba, record.Blocks, NetEffect.Zero);
                 continue;
             }
 
-            dataBytes += (int)run.Blocks * volume.BlockSizeBytes;
-            for (uint done = 0; done < run.Blocks;)
+            var possible = record.Kind == JournalRecordKind.Data && record.DataLengthBytes <= JournalFile.RecordDataMaxBytes
+                && record.DataLengthBytes == record.Blocks * (long)volume.BlockSizeBytes
+                && record.DataOffsetBytes >= JournalBatchHeader.PageBytes && record.DataOffsetBytes <= header.LengthBytes - record.DataLengthBytes;
+            if (!possible) return false;
+            workspace.Effect.Add(record.Lba, record.Blocks, workspace.Records.Count);
+            workspace.Records.Add(new Record(header.Position + record.DataOffsetBytes, record.DataLengthBytes, record.DataCrc));
+        }
+
+        return true;
+    }
+
+    /// <summary>Step 2: joins runs that follow each other into extents of at most 128 KiB, and gives each piece of them its place.</summary>
+    /// <returns>Where the first extent's gap starts in the buffer, and the length of the buffer.</returns>
+    private (int ReserveBytes, int BufferBytes) Plan(Workspace workspace)
+    {
+        var blocksMax = (uint)(FrameHeader.PayloadMaxBytes / volume.BlockSizeBytes);
+        var (extents, pieces) = (workspace.Extents, workspace.Pieces);
+        var end = 0; // Relative to the reserve, whose length is known only at the end.
+        foreach (var run in workspace.Effect.Runs)
+        {
+            if (run.Write == NetEffect.Zero)
             {
-                if (frames.Count == 0 || frames[^1] is not { IsZero: false } frame || frame.End != run.Lba + done || frame.Blocks == blocksMax)
+                extents.Add(new SegmentSealer.Extent(run.Lba, run.Blocks, -1));
+                continue;
+            }
+
+            for (uint done = 0, take; done < run.Blocks; done += take)
+            {
+                var last = extents.Count == 0 ? default : extents[^1];
+                var joins = extents.Count > 0 && last.PayloadOffset >= 0 && last.Lba + last.Blocks == run.Lba + done && last.Blocks < blocksMax;
+                if (!joins)
                 {
-                    frame = new PlannedFrame(run.Lba + done, isZero: false);
-                    frames.Add(frame);
+                    last = new SegmentSealer.Extent(run.Lba + done, 0, end += FrameHeader.HeaderLengthBytes);
+                    extents.Add(last);
                 }
 
-                var take = Math.Min(run.Blocks - done, blocksMax - frame.Blocks);
-                frame.Pieces.Add((run.Location.Advance(done), take));
-                frame.Blocks += take;
-                done += take;
+                take = Math.Min(run.Blocks - done, blocksMax - last.Blocks);
+                extents[^1] = last with { Blocks = last.Blocks + take };
+                var length = (int)take * volume.BlockSizeBytes;
+                pieces.Add(new Piece(run.Write, (int)(run.WriteOffset + done) * volume.BlockSizeBytes, length, end));
+                end += length;
             }
         }
 
-        return frames;
-    }
-
-    private int WriteFrame(Span<byte> destination, PlannedFrame frame, uint seed)
-    {
-        var payload = destination[FrameHeader.HeaderLengthBytes..];
-        var length = 0;
-        foreach (var (location, blocks) in frame.Pieces)
+        var entriesMax = 0;
+        foreach (var extent in extents)
+            entriesMax += extent.PayloadOffset < 0 ? 1 : SegmentSealer.EntriesMax((int)extent.Blocks * volume.BlockSizeBytes, volume.BlockSizeBytes);
+        var reserve = SegmentSealer.ReserveBytes(entriesMax);
+        foreach (ref var extent in CollectionsMarshal.AsSpan(extents))
         {
-            var bytes = (int)blocks * volume.BlockSizeBytes;
-            _batches[location.Batch].Span.Slice(location.Block * volume.BlockSizeBytes, bytes).CopyTo(payload[length..]);
-            length += bytes;
+            if (extent.PayloadOffset >= 0) extent = extent with { PayloadOffset = reserve + extent.PayloadOffset };
         }
 
-        var crc = Crc32C.Compute(payload[..length]);
-        new FrameHeader(frame.Lba, frame.Blocks, FrameCodec.None, length, crc, crc).WriteTo(destination, seed);
-        return FrameHeader.HeaderLengthBytes + length;
+        foreach (ref var piece in CollectionsMarshal.AsSpan(pieces)) piece = piece with { Destination = reserve + piece.Destination };
+        return (reserve, reserve + end);
     }
 
-    private sealed class PlannedFrame(ulong lba, bool isZero)
+    /// <summary>Step 3: reads the records of which anything is left, in order of the journal, checks them, and copies each piece to its place.</summary>
+    private async ValueTask PlaceAsync(Workspace workspace, byte[] buffer)
     {
-        public ulong Lba { get; } = lba;
-
-        public bool IsZero { get; } = isZero;
-
-        public uint Blocks { get; set; }
-
-        public ulong End => Lba + Blocks;
-
-        public List<(BatchLocation Location, uint Blocks)> Pieces { get; } = [];
+        var (window, pieces) = (workspace.Window, workspace.Pieces);
+        pieces.Sort(ByRecord);
+        for (var i = 0; i < pieces.Count;)
+        {
+            var record = workspace.Records[pieces[i].Record];
+            if (!window.Holds(record.Position, record.LengthBytes)) await window.FillAsync(record.Position, JournalWindow.LengthBytes);
+            var data = window.Get(record.Position, record.LengthBytes);
+            if (Crc32C.Compute(data) != record.Crc) throw Changed(record.Position);
+            for (var of = pieces[i].Record; i < pieces.Count && pieces[i].Record == of; i++)
+            {
+                var piece = pieces[i];
+                data.Slice(piece.Offset, piece.LengthBytes).CopyTo(buffer.AsSpan(piece.Destination));
+            }
+        }
     }
 
-    /// <summary>A block of a batch: data offsets in a batch are multiples of the block length.</summary>
-    private readonly record struct BatchLocation(int Batch, int Block) : IExtentLocation<BatchLocation>
+    private IOException Changed(long position) => new($"Journal '{journal.Path}' does not return what was written to it at position {position}.");
+
+    /// <summary>Data that a record holds: where in the journal, and its checksum.</summary>
+    private readonly record struct Record(long Position, int LengthBytes, uint Crc);
+
+    /// <summary>Part of a record's data, and where in the buffer it goes.</summary>
+    private readonly record struct Piece(int Record, int Offset, int LengthBytes, int Destination);
+
+    /// <summary>What a build needs besides its buffer; reused, so that a warm build allocates next to nothing.</summary>
+    private sealed class Workspace : IDisposable
     {
-        public static readonly BatchLocation Zero = new(-1, 0);
+        public NetEffect Effect { get; } = new();
 
-        public bool IsZero => Batch < 0;
+        public List<Record> Records { get; } = [];
 
-        public BatchLocation Advance(uint blocks) => IsZero ? this : this with { Block = Block + (int)blocks };
+        public List<SegmentSealer.Extent> Extents { get; } = [];
 
-        public bool IsContinuedBy(in BatchLocation next, uint blocks) => Batch == next.Batch && (IsZero || next.Block == Block + blocks);
+        public List<Piece> Pieces { get; } = [];
+
+        public JournalWindow Window { get; } = new();
+
+        public SegmentSealer Sealer { get; } = new();
+
+        public void Clear()
+        {
+            Effect.Clear();
+            Records.Clear();
+            Extents.Clear();
+            Pieces.Clear();
+        }
+
+        public void Dispose() => Sealer.Dispose();
     }
 }

@@ -9,7 +9,7 @@ namespace Gateway.Volumes.Log;
 internal interface IUploadTarget
 {
     /// <summary>The segment is in the store, in order, and valid for good: take its index into the map.</summary>
-    void Commit(BuiltSegment segment);
+    ValueTask CommitAsync(BuiltSegment segment, CancellationToken cancellationToken);
 
     /// <summary>A newer epoch exists, or somebody else writes in ours.</summary>
     void Fenced(long epoch);
@@ -30,32 +30,30 @@ internal interface IUploadTarget
 internal sealed class SegmentUploader : IAsyncDisposable
 {
     /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
-    private const int RecordsMax = SegmentIndexEntry.CountMax / 4;
+    private const int RecordsMax = SegmentIndexEntry.CountMax / 16;
 
     /// <summary>Part of the journal that seals a segment, however little data is in it: space must come back long before the journal is full.</summary>
     private const int JournalShare = 8;
 
-    /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
-    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
-
-    private readonly IBlobStore _store;
+    private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
     private readonly JournalFile _journal;
+    private readonly SegmentBuilder _builder;
     private readonly JournalAppender _appender;
     private readonly IUploadTarget _target;
     private readonly VolumeOptions _options;
     private readonly long _epoch;
     private readonly TimeProvider _time;
-    private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
     private readonly Queue<(JournalBatch Batch, long At)> _pending = new();
+    private readonly Queue<MovedRequest> _moved = new();
     private readonly Queue<Upload> _uploads = new();
     private readonly AsyncSignal _signal = new();
     private readonly CancellationTokenSource _stop = new();
-    private readonly CancellationTokenSource _leave;
     private readonly ITimer _ageTimer;
     private readonly List<(long Position, TaskCompletionSource<bool> Done)> _drains = [];
     private long _pendingBytes;
@@ -64,21 +62,23 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private long _committed;
     private bool _ended;
     private long _nextSequence;
+    private long _lastSealedWrite;
     private Task _loop = Task.CompletedTask;
 
     public SegmentUploader(
-        IBlobStore store,
+        StoreWriter writer,
         LogState state,
+        long lastWrite,
         JournalFile journal,
         JournalAppender appender,
         IUploadTarget target,
         long epoch,
         VolumeOptions options,
         TimeProvider time,
-        Random random,
+        Func<Guid> newNonce,
         ILogger logger)
     {
-        _store = store;
+        _writer = writer;
         _volume = state.Volume;
         _keys = state.Keys;
         _journal = journal;
@@ -87,15 +87,19 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _options = options;
         _epoch = epoch;
         _time = time;
-        _random = random;
+        _newNonce = newNonce;
         _logger = logger;
+        _builder = new SegmentBuilder(_volume, journal, SegmentBufferPool.Shared);
         _nextSequence = state.End.Sequence + 1;
+        _lastSealedWrite = lastWrite;
         _committed = journal.Superblock.TailPosition;
-        _leave = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time);
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    private sealed record Upload(JournalBatchHeader Last, Task<BuiltSegment?> Segment);
+    /// <summary>A segment on its way. Without a last batch it holds no writes, but survivors.</summary>
+    private sealed record Upload(JournalBatchHeader? Last, Task<BuiltSegment> Segment, MovedRequest? Moved);
+
+    private sealed record MovedRequest(Func<SegmentId, long, BuiltSegment> Build, TaskCompletionSource<bool> Done);
 
     /// <summary>Journal data that no sealed segment holds yet, in bytes.</summary>
     public long PendingBytes => Volatile.Read(ref _pendingBytes);
@@ -123,19 +127,36 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// Seals what stands before a journal position without waiting for size or age; true when it is in the bucket, false if the uploader ended
     /// before.
     /// </summary>
-    public Task<bool> DrainAsync(long position)
+    public async Task<bool> DrainAsync(long position)
     {
         TaskCompletionSource<bool> drained;
         lock (_gate)
         {
-            if (_committed >= position) return Task.FromResult(true);
-            if (_ended) return Task.FromResult(false);
+            if (_committed >= position) return true;
+            if (_ended) return false;
             drained = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             _drains.Add((position, drained));
         }
 
         Hurry(position);
-        return drained.Task;
+        return await drained.Task;
+    }
+
+    /// <summary>
+    /// Sends a segment of survivors as the next one of the log. <paramref name="build"/> gets its name and the last write before it.
+    /// True when it counts, false if the uploader ended before.
+    /// </summary>
+    public async Task<bool> PutMovedAsync(Func<SegmentId, long, BuiltSegment> build)
+    {
+        var request = new MovedRequest(build, new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously));
+        lock (_gate)
+        {
+            if (_ended) return false;
+            _moved.Enqueue(request);
+        }
+
+        _signal.Set();
+        return await request.Done.Task;
     }
 
     /// <summary>Seals what stands before a journal position without waiting for size or age.</summary>
@@ -153,12 +174,11 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        await StopAsync();
+        Stop();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
         _stop.Dispose();
-        _leave.Dispose();
     }
 
     private bool IsSegmentPending => _pendingBytes >= _options.SegmentBytes || _pendingSpaceBytes >= _journal.CapacityBytes / JournalShare;
@@ -169,19 +189,15 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             while (!_stop.IsCancellationRequested)
             {
-                while (_uploads.Count < _options.UploadWindow && TakeSealed() is { } batches)
+                while (_uploads.Count < _options.UploadWindow && TakeNext() is { } upload)
                 {
-                    var id = new SegmentId(_epoch, _nextSequence++);
-                    var upload = UploadAsync(id, batches);
-                    _uploads.Enqueue(new Upload(batches[^1].Header, upload));
-
-                    // Not from inside the upload: the loop must find it complete when it wakes.
-                    _ = upload.ContinueWith(static (_, signal) => ((AsyncSignal)signal!).Set(), _signal, TaskScheduler.Default);
+                    _uploads.Enqueue(upload);
+                    _ = WakeAfterAsync(upload.Segment);
                 }
 
-                if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
+                if (_uploads.TryPeek(out var oldest) && (oldest.Segment.IsCompleted || (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))))
                 {
-                    if (!await CommitAsync()) return;
+                    await CommitAsync();
                     continue;
                 }
 
@@ -191,6 +207,10 @@ internal sealed class SegmentUploader : IAsyncDisposable
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // Stopped in the middle: the journal has it all.
+        }
+        catch (FencedException e)
+        {
+            _target.Fenced(e.Epoch);
         }
         catch (IOException e)
         {
@@ -207,13 +227,39 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 _ended = true;
                 foreach (var drain in _drains) drain.Done.TrySetResult(false);
                 _drains.Clear();
+                foreach (var request in _moved) request.Done.TrySetResult(false);
+                foreach (var upload in _uploads) upload.Moved?.Done.TrySetResult(false);
             }
 
-            await StopAsync(); // What still travels would not count any more.
-
-            foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
+            Stop(); // What still travels would not count any more.
+            foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
+
+    /// <summary>Starts the next segment, or null if none is due yet. Writes go first.</summary>
+    private Upload? TakeNext()
+    {
+        if (TakeSealed() is { } batches)
+        {
+            var id = new SegmentId(_epoch, _nextSequence++);
+            _lastSealedWrite = batches[^1].Header.LastWrite;
+            return new Upload(batches[^1].Header, UploadAsync(id, batches), null);
+        }
+
+        MovedRequest? moved;
+        lock (_gate)
+            if (!_moved.TryDequeue(out moved)) return null;
+        return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
+    }
+
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()
@@ -243,114 +289,59 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
     }
 
-    /// <summary>Builds and puts one segment. Null: somebody else holds its name, so we are fenced.</summary>
-    private async Task<BuiltSegment?> UploadAsync(SegmentId id, List<JournalBatch> batches)
+    private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
-        var segment = await BuildAsync(id, batches);
-        return await PutAsync(segment) ? segment : null;
+        var segment = await _builder.BuildAsync(batches, id, _newNonce(), _time.GetUtcNow());
+        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1].Header);
+        await PutAsync(segment);
+        return segment;
     }
 
-    private async Task<BuiltSegment> BuildAsync(SegmentId id, List<JournalBatch> batches)
+    private async Task<BuiltSegment> UploadMovedAsync(SegmentId id, long lastWrite, MovedRequest moved)
     {
-        var builder = new SegmentBuilder(_volume);
-        foreach (var batch in batches)
-        {
-            var content = new byte[batch.Header.LengthBytes];
-            await _journal.ReadAsync(content, batch.Header.Position);
-            var intact = JournalBatchHeader.TryParse(content, _journal.Seed, out var header) && header == batch.Header && JournalFile.TryCheckRecords(content, header, out _);
-            if (!intact) throw new IOException($"Journal '{_journal.Path}' does not return what was written to it at position {batch.Header.Position}.");
-            builder.Add(header, content);
-        }
-
-        return builder.Build(id, Guid.NewGuid(), _time.GetUtcNow());
+        var segment = moved.Build(id, lastWrite);
+        await PutAsync(segment);
+        return segment;
     }
 
-    private async Task<bool> PutAsync(BuiltSegment segment)
+    private async Task PutAsync(BuiltSegment segment)
     {
-        var key = _keys.Segment(segment.Header.Id);
-        for (var attempt = 1; ; attempt++)
-        {
-            try
-            {
-                await _store.PutAsync(key, segment.Content, Precondition.Absent, _stop.Token).AsTask().WaitAsync(_leave.Token);
-                return true;
-            }
-            catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
-            {
-                // Either an earlier attempt of ours succeeded and its answer was lost, or somebody else wrote it.
-                if (await IsOursAsync(key, segment.Header) is { } ours) return ours;
-                await DelayAsync(segment.Header.Id, attempt, e);
-            }
-            catch (Exception e) when (!_stop.IsCancellationRequested)
-            {
-                // Also what a store must not throw: the put can be made again, and the data is safe meanwhile.
-                await DelayAsync(segment.Header.Id, attempt, e);
-            }
-        }
+        // A failed attempt may go on below us, and read what is no longer there.
+        if (await _writer.PutAsync(_keys.Segment(segment.Header.Id), segment.Content, _stop.Token)) segment.Recycle();
     }
 
-    private async Task<bool?> IsOursAsync(BlobKey key, SegmentHeader header)
+    /// <summary>Lets every segment that arrived in order count.</summary>
+    private async Task CommitAsync()
     {
-        try
-        {
-            var stored = new byte[SegmentHeader.HeaderLengthBytes];
-            await _store.ReadExactlyAsync(key, 0, stored, _stop.Token).AsTask().WaitAsync(_leave.Token);
-            return SegmentHeader.Parse(stored, key.Value) == header;
-        }
-        catch (VolumeException)
-        {
-            return false;
-        }
-        catch (Exception) when (!_stop.IsCancellationRequested)
-        {
-            return null; // Cannot tell yet.
-        }
-    }
-
-    private async Task DelayAsync(SegmentId id, int attempt, Exception cause)
-    {
-        var ceiling = _options.RetryDelayMin * Math.Pow(2, Math.Min(attempt, 10) - 1);
-        if (ceiling > _options.RetryDelayMax) ceiling = _options.RetryDelayMax;
-        TimeSpan delay;
-        lock (_random) delay = ceiling * (0.5 + (_random.NextDouble() / 2));
-        VolumeLog.SegmentDelayed(_logger, _volume.Name, id, attempt, delay, cause.Message);
-        await Task.Delay(delay, _time, _stop.Token);
-    }
-
-    /// <summary>Lets every segment that arrived in order count; false when this gateway must stop.</summary>
-    private async Task<bool> CommitAsync()
-    {
-        var arrived = _uploads.TakeWhile(u => u.Segment.IsCompleted).ToArray();
+        var arrived = (Mutation.CountedOutOfOrder ? _uploads.Where(u => u.Segment.IsCompleted) : _uploads.TakeWhile(u => u.Segment.IsCompleted)).ToArray();
         var segments = new List<BuiltSegment>();
-        foreach (var upload in arrived)
-        {
-            if (await upload.Segment is not { } segment)
-            {
-                _target.Fenced(_epoch);
-                return false;
-            }
-
-            segments.Add(segment);
-        }
-
-        if (await NewerEpochExistsAsync())
-        {
-            _target.Fenced(_epoch + 1);
-            return false;
-        }
-
+        foreach (var upload in arrived) segments.Add(await upload.Segment);
+        await _writer.RefuseIfFencedAsync(_stop.Token);
         foreach (var segment in segments)
         {
-            _target.Commit(segment);
+            await _target.CommitAsync(segment, _stop.Token);
             VolumeLog.SegmentStored(_logger, _volume.Name, segment.Header.Id, segment.Header.FirstWrite, segment.Header.LastWrite, segment.Header.LengthBytes);
         }
 
-        var last = arrived[^1].Last;
+        if (arrived.LastOrDefault(u => u.Last is not null)?.Last is { } last)
+        {
+            if (Mutation.SpaceFreedBeforeSuperblock && last.RecordCount > 0) _appender.Release(last.EndPosition);
+            if (!Mutation.SpaceFreedBeforeCount) await FreeAsync(last);
+        }
+
+        foreach (var upload in arrived)
+        {
+            _uploads.Dequeue();
+            upload.Moved?.Done.TrySetResult(true);
+        }
+    }
+
+    /// <summary>Gives the journal its space up to a batch back, whose writes are in the bucket for good.</summary>
+    private async Task FreeAsync(JournalBatchHeader last)
+    {
         await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
         _appender.Release(last.EndPosition);
-        foreach (var _ in arrived) _uploads.Dequeue();
         SetCommitted(last.EndPosition);
-        return true;
     }
 
     private void SetCommitted(long position)
@@ -364,24 +355,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
     }
 
-    private async ValueTask StopAsync()
+    private void Stop()
     {
-        _leave.CancelAfter(StopGrace);
-        await _stop.CancelAsync();
-    }
-
-    private async Task<bool> NewerEpochExistsAsync()
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            try
-            {
-                return await _store.GetLengthAsync(_keys.Epoch(_epoch + 1), _stop.Token).AsTask().WaitAsync(_leave.Token) is not null;
-            }
-            catch (Exception e) when (!_stop.IsCancellationRequested)
-            {
-                await DelayAsync(new SegmentId(_epoch, _nextSequence - 1), attempt, e);
-            }
-        }
+        _writer.LeaveSoon();
+        _stop.Cancel();
     }
 }

@@ -17,7 +17,7 @@ public class VolumeCrashTests
     public async Task Volume_CrashedAnyHow_ComesBackAsAPrefixThatHoldsWhatWasPromised(int seed)
     {
         var random = new Random(seed);
-        await using var world = new VolumeWorld { Random = new Random(seed), FailureRate = seed % 2 == 0 ? 0.1 : 0 };
+        await using var world = new VolumeWorld { Random = new Random(seed), FailureRate = seed % 2 == 0 ? 0.03 : 0 };
         await world.CreateAsync();
         var history = new History();
 

@@ -31,6 +31,8 @@ internal sealed class VolumeWorld : IAsyncDisposable
     /// <summary>Logical block length of the volume.</summary>
     public int BlockBytes { get; init; } = BlockDefaultBytes;
 
+    public VolumeCompression Compression { get; init; } = VolumeCompression.Lz4;
+
     public JournalOptions JournalOptions { get; } = new() { CapacityBytes = 1 << 20 };
 
     public VolumeOptions Options { get; } = new()
@@ -42,11 +44,15 @@ internal sealed class VolumeWorld : IAsyncDisposable
         RetryDelayMax = TimeSpan.FromMilliseconds(10),
         CacheBytes = 256 << 10,
         HighWaterPercent = 100, // The journals here are so small that they would be slow all the time.
+        CheckpointSegmentsMin = 2,
+        CheckpointSegments = 6,
+        CheckpointIdle = TimeSpan.FromMilliseconds(20),
+        RemoveAfter = TimeSpan.FromMilliseconds(200),
     };
 
     public async Task CreateAsync(long sizeBytes = 1 << 20)
     {
-        await new VolumeCatalog(Store, TimeProvider.System).CreateAsync(Name, new VolumeSpec(sizeBytes, BlockBytes), default);
+        await new VolumeCatalog(Store, TimeProvider.System).CreateAsync(Name, new VolumeSpec(sizeBytes, BlockBytes, Compression), default);
     }
 
     public async Task OpenAsync(IBlobStore? store = null)

@@ -1,0 +1,62 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Gateway.Volumes.Checking;
+
+namespace Gateway.Cli;
+
+/// <summary><c>volume check</c>: proves everything that a volume has in its bucket.</summary>
+internal static class VolumeCheckCommand
+{
+    /// <summary>Exit code when something is damaged.</summary>
+    public const int DamagedExitCode = 3;
+
+    private const int FindingsMax = 50;
+
+    public static Command Build()
+    {
+        var path = VolumeCommands.PathArgument();
+        var output = VolumeCommands.OutputOption();
+        var command = new Command("check", $"Reads everything that a volume has in its bucket and proves every checksum, reference and count. It changes nothing and may run while the volume is served. Exit code {DamagedExitCode}: something is wrong.") { path, output };
+        command.SetAction((result, cancellation) => VolumeCommands.RunAsync(result, async (stores, writer) =>
+        {
+            var name = Configuration.VolumePath.Parse(result.GetValue(path)!);
+            var error = result.InvocationConfiguration.Error;
+            var report = await new VolumeChecker(stores.Get(name.Store), name.Volume, new Progress(error)).RunAsync(cancellation);
+            if (result.GetValue(output) == VolumeCommands.JsonOutput) await writer.WriteLineAsync(JsonSerializer.Serialize(report, CheckJson.Default.CheckReport));
+            else await WriteAsync(writer, report);
+            return report.IsClean ? 0 : DamagedExitCode;
+        }));
+        return command;
+    }
+
+    private static async Task WriteAsync(TextWriter writer, CheckReport report)
+    {
+        foreach (var finding in report.Findings.Take(FindingsMax))
+            await writer.WriteLineAsync($"{finding.Severity.ToString().ToLowerInvariant()}: {(finding.Blob.Length > 0 ? finding.Blob + ": " : "")}{finding.Message}");
+        if (report.Findings.Count > FindingsMax) await writer.WriteLineAsync($"... and {report.Findings.Count - FindingsMax} more; --output json shows all.");
+        foreach (var range in report.Damaged)
+            await writer.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"cannot be read: LBA {range.Lba} to {range.Lba + range.Blocks - 1} ({range.Blocks} blocks): {range.Reason}"));
+        await writer.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{report.Segments} segments and {report.Frames} frames read; {ByteSize.Format(report.MappedBytes)} of the volume have data, in {ByteSize.Format(report.StoredBytes)}. Checkpoint {report.Checkpoint}, log up to {report.Position}."));
+        await writer.WriteLineAsync(report.IsClean ? "The volume is clean." : "The volume is damaged. Blocks named above end in MEDIUM ERROR until they are written again or their objects are restored; everything else is intact.");
+    }
+
+    /// <summary>A line now and then, by segments and not by time, so that a log of it stays short.</summary>
+    private sealed class Progress(TextWriter error) : IProgress<CheckProgress>
+    {
+        private long _shown;
+
+        public void Report(CheckProgress value)
+        {
+            var percent = value.SegmentsTotal == 0 ? 100 : value.Segments * 100 / value.SegmentsTotal;
+            var shown = Interlocked.Read(ref _shown);
+            if (percent < shown + 5 || Interlocked.CompareExchange(ref _shown, percent, shown) != shown) return;
+            lock (error) error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{percent,3} %: {value.Segments} of {value.SegmentsTotal} segments, {ByteSize.Format(value.Bytes)} read"));
+        }
+    }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true, UseStringEnumConverter = true)]
+[JsonSerializable(typeof(CheckReport))]
+internal sealed partial class CheckJson : JsonSerializerContext;

@@ -1,0 +1,246 @@
+using Gateway.Backends.Core;
+using Gateway.Volumes.Cleaning;
+using Gateway.Volumes.Formats;
+using Gateway.Volumes.Log;
+using Microsoft.Extensions.Logging;
+
+namespace Gateway.Volumes.Checkpoints;
+
+/// <summary>What the housekeeper needs of its volume.</summary>
+internal interface IHousekeptVolume
+{
+    /// <summary>A newer epoch exists, or somebody else writes in ours.</summary>
+    void Fenced(long epoch);
+}
+
+/// <summary>Does in the background what no command waits for: checkpoints, eviction of the map's leaves, and removal of what is no longer needed.</summary>
+internal sealed class Housekeeper : IAsyncDisposable
+{
+    /// <summary>A checkpoint is worth it when the log behind the last one is this many times what it would write: 1/32 is what it adds to the bytes put.</summary>
+    private const int LogBytesPerCheckpointByte = 32;
+
+    /// <summary>A checkpoint is due when one part in this many of all segments' bytes waits for it to become free.</summary>
+    private const int DeadShare = 16;
+
+    private readonly BucketIndex _index;
+    private readonly Lock _gate;
+    private readonly Checkpointer _checkpointer;
+    private readonly Remover _remover;
+    private readonly Cleaner _cleaner;
+    private readonly SegmentVerifier _verifier;
+    private readonly Sweeper _sweeper;
+    private readonly HashSet<BlobKey> _removing = [];
+    private readonly IHousekeptVolume _target;
+    private readonly VolumeRecord _volume;
+    private readonly VolumeKeys _keys;
+    private readonly VolumeOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly AsyncSignal _signal = new();
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ITimer _timer;
+    private volatile bool _closing;
+    private long _committedAt;
+    private bool _swept;
+    private bool _failed;
+    private Task _loop = Task.CompletedTask;
+
+    public Housekeeper(
+        IBlobStore store,
+        StoreWriter writer,
+        VolumeRecord volume,
+        VolumeKeys keys,
+        long epoch,
+        BucketIndex index,
+        Lock gate,
+        AsyncMutex commits,
+        MapLoader loader,
+        SegmentUploader uploader,
+        IHousekeptVolume target,
+        VolumeOptions options,
+        TimeProvider time,
+        Func<Guid> newNonce,
+        ILogger logger)
+    {
+        _index = index;
+        _gate = gate;
+        _target = target;
+        _volume = volume;
+        _keys = keys;
+        _options = options;
+        _time = time;
+        _logger = logger;
+        _checkpointer = new Checkpointer(writer, volume, keys, epoch, index, gate, commits, loader, newNonce, logger);
+        _cleaner = new Cleaner(store, volume, keys, index, gate, loader, uploader, options, time, newNonce, logger);
+        _verifier = new SegmentVerifier(store, volume, keys, index, gate, loader, logger);
+        _remover = new Remover(store, writer, volume, options, time, MayRemoveAsync, Removed, logger);
+        _sweeper = new Sweeper(store, keys, epoch, index, gate);
+        _committedAt = time.GetTimestamp();
+        _timer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public void Start() => _loop = RunAsync();
+
+    /// <summary>A segment was taken into the map.</summary>
+    public void Committed()
+    {
+        Volatile.Write(ref _committedAt, _time.GetTimestamp());
+        _signal.Set();
+    }
+
+    /// <summary>Writes a last checkpoint, if the store lets us within <see cref="VolumeOptions.CloseTimeout"/>, and ends.</summary>
+    public async Task CloseAsync()
+    {
+        _closing = true;
+        _signal.Set();
+        try
+        {
+            await _loop.WaitAsync(_options.CloseTimeout, _time);
+        }
+        catch (TimeoutException)
+        {
+            // The next opening replays the log instead.
+        }
+    }
+
+    /// <summary>Ends at once.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _stop.Cancel();
+        _signal.Set();
+        try
+        {
+            await _loop.WaitAsync(StoreWriter.StopGrace, _time);
+        }
+        catch (TimeoutException)
+        {
+            return; // A store deaf to cancellation is left behind, with what its calls may still use.
+        }
+
+        await _timer.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (!_stop.IsCancellationRequested)
+            {
+                var closing = _closing;
+                _failed = false;
+                if (closing || IsCheckpointDue()) await CheckpointAsync(closing);
+                if (closing) return;
+                await _remover.RunAsync(_stop.Token);
+                Evict();
+                if (!_closing && !_failed && _cleaner.IsDue() && await CleanAsync()) continue;
+                _timer.Change(Pause(), Timeout.InfiniteTimeSpan);
+                if (!_closing) await _signal.WaitAsync();
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // Nothing here is needed to keep a promise: the next opening goes on.
+        }
+        catch (FencedException e)
+        {
+            _target.Fenced(e.Epoch);
+        }
+        catch (Exception e)
+        {
+            VolumeLog.CheckpointFailed(_logger, _volume.Name, e.ToString());
+        }
+    }
+
+    /// <summary>How long there is nothing to do, unless a segment comes.</summary>
+    private TimeSpan Pause()
+    {
+        if (_failed) return _options.RetryDelayMax;
+        var pause = _remover.DueIn ?? Timeout.InfiniteTimeSpan;
+        if (DeadBytes() == 0) return pause;
+        var idle = _options.CheckpointIdle - _time.GetElapsedTime(Volatile.Read(ref _committedAt));
+        if (idle < TimeSpan.Zero) idle = TimeSpan.Zero;
+        return pause == Timeout.InfiniteTimeSpan || idle < pause ? idle : pause;
+    }
+
+    private void Evict()
+    {
+        lock (_gate)
+        {
+            if (_index.Map.ResidentBytes > _options.MapBytes) _index.Map.Evict(_options.MapBytes * 3 / 4);
+        }
+    }
+
+    private bool IsCheckpointDue()
+    {
+        var dead = DeadBytes();
+        lock (_gate)
+        {
+            var idle = _time.GetElapsedTime(Volatile.Read(ref _committedAt)) >= _options.CheckpointIdle;
+            if (dead > 0 && idle) return true;
+            if (_index.SegmentsSinceRoot < _options.CheckpointSegmentsMin) return false;
+            if (dead > 0 && dead >= _index.Segments.LengthBytes / DeadShare) return true;
+            if (_index.SegmentsSinceRoot >= _options.CheckpointSegments || _index.Map.DirtyBytes > _options.MapBytes / 2) return true;
+            return _index.BytesSinceRoot >= LogBytesPerCheckpointByte * (_index.Map.EncodedDirtyBytes + _index.Segments.EncodedDirtyBytes);
+        }
+    }
+
+    /// <summary>Bytes of segments without a live block that no checkpoint has made free yet.</summary>
+    private long DeadBytes()
+    {
+        lock (_gate)
+            return _index.Segments.Segments().Where(s => s.LiveBlocks == 0 && !_removing.Contains(SegmentKey(s.Sequence))).Sum(s => (long)s.LengthBytes);
+    }
+
+    private BlobKey SegmentKey(uint sequence) => _keys.Segment(new SegmentId(_index.Epochs.EpochOf(sequence), sequence));
+
+    private async Task<bool> CleanAsync()
+    {
+        try
+        {
+            return await _cleaner.RunOnceAsync(_stop.Token);
+        }
+        catch (BlobStoreException e)
+        {
+            VolumeLog.CheckpointFailed(_logger, _volume.Name, e.Message);
+            _failed = true;
+            return false;
+        }
+    }
+
+    private Task<bool> MayRemoveAsync(BlobKey key, CancellationToken cancellationToken) =>
+        VolumeKeys.TryParseSegment(key.Value.AsSpan(Math.Min(key.Value.Length, _keys.LogPrefix.Length)), out var id) && key.Value.StartsWith(_keys.LogPrefix, StringComparison.Ordinal)
+            ? _verifier.IsFreeAsync(id, cancellationToken)
+            : Task.FromResult(true);
+
+    private void Removed(BlobKey key)
+    {
+        if (!_removing.Remove(key)) return;
+        lock (_gate)
+        {
+            if (VolumeKeys.TryParseSegment(key.Value.AsSpan(_keys.LogPrefix.Length), out var id)) _index.Segments.Remove((uint)id.Sequence);
+        }
+    }
+
+    private async Task CheckpointAsync(bool closing)
+    {
+        try
+        {
+            var superseded = await _checkpointer.RunAsync(_stop.Token);
+            if (closing) return;
+            var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
+            _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
+            if (_swept || !superseded.IsNew) return;
+            var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
+            _swept = true;
+            if (roots.Length + blobs.Length > 0) VolumeLog.LeftoversFound(_logger, _volume.Name, roots.Length + blobs.Length);
+            _remover.Add(roots, blobs);
+        }
+        catch (Exception e) when (e is BlobStoreException or VolumeException)
+        {
+            // A piece of the map cannot be read. Commits go on, and so does the log; a damaged leaf is a matter for 'volume check'.
+            VolumeLog.CheckpointFailed(_logger, _volume.Name, e.Message);
+            _failed = !closing;
+        }
+    }
+}
