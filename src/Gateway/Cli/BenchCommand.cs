@@ -51,7 +51,6 @@ internal static class BenchCommand
         };
         command.Subcommands.Add(S3BenchCommand.Build());
         command.Subcommands.Add(BenchSuiteCommand.Build());
-        command.Subcommands.Add(S3BenchCommand.Build());
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));
         return command;
     }
