@@ -154,7 +154,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             var result = await issue(write, abort.Token);
             world.Record("answer", write.Id, (long)result.Error, null, serving.Process);
             if (result.IsSuccess) judge.Written(serving, write, fua);
-            else write.State = WriteState.Failed;
+            else write.State = result.Error == BlockError.Aborted ? WriteState.Aborted : WriteState.Failed;
             return result;
         });
 
@@ -209,7 +209,9 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     {
         var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
         var command = serving.Process.RunAsync(run);
-        Watch(plan.Options.CommandTimeout + s_answerSlack);
+        // A read may wait for the map and then for the data.
+        var timeout = name == "read" ? plan.Options.CommandTimeout * 2 : plan.Options.CommandTimeout;
+        Watch(timeout + s_answerSlack);
         var result = await command;
         if (!result.IsSuccess) judge.CommandFailed(serving, name, result);
         return result;
@@ -217,7 +219,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         void Watch(TimeSpan left) => world.After(left, () =>
         {
             if (command.IsCompleted || serving.Process.IsDead) return;
-            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - plan.Options.CommandTimeout - s_answerSlack;
+            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - timeout - s_answerSlack;
             if (serving.Process.IsSuspended) Watch(TimeSpan.FromSeconds(1));
             else if (late < TimeSpan.Zero) Watch(-late);
             else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
