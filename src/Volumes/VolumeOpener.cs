@@ -266,7 +266,7 @@ public sealed class VolumeOpener
     /// </summary>
     private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
     {
-        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+        if (state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
             throw Outdated(state);
     }
 
