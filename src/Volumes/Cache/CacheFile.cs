@@ -223,7 +223,7 @@ internal sealed class CacheFile : IAsyncDisposable
     /// <summary>Writes what is still in memory, and closes the file.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         try
         {

@@ -89,7 +89,7 @@ internal sealed class FrameFetcher(
     public async ValueTask DisposeAsync()
     {
         lock (_gate) _isClosed = true;
-        await _stop.CancelAsync();
+        _stop.Cancel();
         EndRun();
         await _idle.Task;
         _stop.Dispose();
@@ -144,7 +144,10 @@ internal sealed class FrameFetcher(
     {
         lock (_gate) _running++;
         // Not on this thread, which may be a ring's: what a store does before it first waits takes its time.
-        _ = Task.Factory.StartNew(() => RunAsync(range), CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
+        if (SynchronizationContext.Current is { } context) context.Post(static s => Run(((FrameFetcher, FrameRange))s!), (this, range));
+        else ThreadPool.UnsafeQueueUserWorkItem(static s => Run(s), (this, range), preferLocal: false);
+
+        static void Run((FrameFetcher Fetcher, FrameRange Range) work) => _ = work.Fetcher.RunAsync(work.Range);
     }
 
     private async Task RunAsync(FrameRange range)

@@ -41,7 +41,7 @@ internal sealed class HeadKeeper(IBlockPlaces places, PinnedHead head, Func<Bloc
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         await _loop;
         _stop.Dispose();

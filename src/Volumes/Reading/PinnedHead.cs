@@ -81,7 +81,7 @@ internal sealed class PinnedHead : IDisposable
         if (_isClosed || place.Lba + place.Blocks > Blocks) return false;
         var key = KeyOf(place);
         for (var i = 0; i < place.Blocks; i++)
-            if (_stamps[(int)place.Lba + i] != new Stamp(key, place.BlockOffset + i)) return false;
+            if (_stamps[(int)place.Lba + i] is var stamp && stamp != new Stamp(key, place.BlockOffset + i) && !(Mutation.HeadPlaceIgnored && stamp != default)) return false;
         return true;
     }
 

@@ -12,6 +12,10 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<FailedPart> _failures = [];
     private int _parts = 1; // The look itself, until EndAsync.
+    private bool _isAbandoned;
+
+    /// <summary>True if its time was up before all parts had ended. Complete after <see cref="EndAsync"/>.</summary>
+    public bool IsAbandoned => _isAbandoned;
 
     /// <summary>What failed. Complete after <see cref="EndAsync"/>.</summary>
     public IReadOnlyList<FailedPart> Failures => _failures;
@@ -33,25 +37,49 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
             return;
         }
 
-        destination.CopyFrom(offsetBytes, blocks.Slice(start, length));
+        lock (_failures)
+        {
+            if (!_isAbandoned) destination.CopyFrom(offsetBytes, blocks.Slice(start, length));
+        }
+
         EndPart();
     }
 
     public void Fail(in Place place, int offsetBytes, BlockError error)
     {
-        lock (_failures) _failures.Add(new FailedPart(place, offsetBytes, error));
+        lock (_failures)
+        {
+            if (!_isAbandoned) _failures.Add(new FailedPart(place, offsetBytes, error));
+        }
+
         EndPart();
     }
 
-    /// <summary>Completes when all announced parts have ended: nobody touches the destination any more.</summary>
-    public Task EndAsync()
+    /// <summary>Completes when all announced parts have ended, or the time is up: nobody touches the destination any more.</summary>
+    /// <param name="time">The clock.</param>
+    /// <param name="left">How long to wait at most.</param>
+    public async ValueTask EndAsync(TimeProvider time, TimeSpan left)
     {
         EndPart();
-        return _ended.Task;
+        if (_ended.Task.IsCompleted) return;
+        using var timer = time.CreateTimer(static operation => ((ReadOperation)operation!).Abandon(), this, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        await _ended.Task;
+    }
+
+    /// <summary>Fetches that others still wait for go on; what they bring no longer reaches the destination.</summary>
+    private void Abandon()
+    {
+        lock (_failures)
+        {
+            if (_ended.Task.IsCompleted) return;
+            _isAbandoned = true;
+        }
+
+        _ended.TrySetResult();
     }
 
     private void EndPart()
     {
-        if (Interlocked.Decrement(ref _parts) == 0) _ended.SetResult();
+        if (Interlocked.Decrement(ref _parts) == 0) _ended.TrySetResult();
     }
 }

@@ -127,7 +127,7 @@ internal sealed class VolumeReader : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _isClosed = true;
-        await _stop.CancelAsync();
+        _stop.Cancel();
         await _fetcher.DisposeAsync(); // First: whoever waits for a fetch is let go.
         await _keeper.DisposeAsync();
         if (_file is not null) await _file.DisposeAsync();
@@ -206,8 +206,9 @@ internal sealed class VolumeReader : IAsyncDisposable
                 error = BlockError.Offline;
             }
 
-            await operation.EndAsync();
+            await operation.EndAsync(_time, _options.CommandTimeout - _time.GetElapsedTime(startedAt));
             if (error != BlockError.None) return error;
+            if (operation.IsAbandoned) break;
             var result = Judge(operation.Failures, again);
             if (!result.IsSuccess || again.Count == 0) return result;
             if (_time.GetElapsedTime(startedAt) >= _options.CommandTimeout) break;
@@ -265,11 +266,11 @@ internal sealed class VolumeReader : IAsyncDisposable
         var length = location.RecordBlocks * _geometry.BlockLengthBytes;
         var buffer = RangeBuffers.Rent(length);
         await _journal.ReadAsync(buffer.AsMemory(0, length), location.DataPosition);
-        if (_places.JournalTailPosition > location.DataPosition)
+        if (_places.JournalTailPosition > location.DataPosition && !Mutation.JournalSpaceUnchecked)
         {
             again.Add(new Piece(need.Place.Lba, need.Place.Blocks, need.OffsetBytes));
         }
-        else if (Crc32C.Compute(buffer.AsSpan(0, length)) == location.DataCrc)
+        else if (Mutation.JournalSpaceUnchecked || Crc32C.Compute(buffer.AsSpan(0, length)) == location.DataCrc)
         {
             _cache.Add(FrameKey.Of(location), buffer.AsSpan(0, length), PageCache.PagesOf(need.Place.BlockOffset * _geometry.BlockLengthBytes, (int)need.Place.Blocks * _geometry.BlockLengthBytes), isStream: false);
             operation.Expect();

@@ -25,6 +25,9 @@ internal sealed record DiskPlan
     /// <summary>Making a file finds no room.</summary>
     public double NoSpaceRate { get; init; }
 
+    /// <summary>A read of a cache file gives a wrong bit.</summary>
+    public double CacheRotRate { get; init; }
+
     /// <summary>Flushes succeed and do nothing.</summary>
     public bool Lies { get; init; }
 }

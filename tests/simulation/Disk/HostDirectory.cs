@@ -1,10 +1,11 @@
 using Gateway.Simulation.Scheduling;
+using Gateway.Volumes.Cache;
 using Gateway.Volumes.Journal;
 
 namespace Gateway.Simulation.Disk;
 
-/// <summary>The journal directory of a host, as one of its processes sees it.</summary>
-internal sealed class HostDirectory(World world, SimulatedHost host, SimulatedProcess process) : IJournalDirectory
+/// <summary>The directory of a host for journals and caches, as one of its processes sees it.</summary>
+internal sealed class HostDirectory(World world, SimulatedHost host, SimulatedProcess process) : IJournalDirectory, ICacheDirectory
 {
     public bool Exists(string name) => host.Files.ContainsKey(name);
 
@@ -23,6 +24,17 @@ internal sealed class HostDirectory(World world, SimulatedHost host, SimulatedPr
         host.Random.NextBytes(file.Durable.AsSpan(0, Math.Min(4096, (int)lengthBytes)));
         file.Durable.CopyTo(file.Current, 0);
         host.Files[name] = file;
+        return Lock(name, file);
+    }
+
+    IJournalDisk ICacheDirectory.Open(string name, long lengthBytes)
+    {
+        if (!host.Files.TryGetValue(name, out var file) || file.Current.LongLength != lengthBytes)
+        {
+            if (host.Random.NextDouble() < host.Plan.NoSpaceRate) throw new IOException("No space left on device (simulated).");
+            host.Files[name] = file = new SimulatedFile(lengthBytes) { IsCache = true };
+        }
+
         return Lock(name, file);
     }
 
@@ -114,6 +126,7 @@ internal sealed class HostFile : IJournalDisk
         CheckOpen();
         if (Fails(_host.Plan.ReadErrorRate)) throw Error("read");
         _file.Current.AsSpan((int)offsetBytes, destination.Length).CopyTo(destination.Span);
+        if (_file.IsCache && _host.Random.NextDouble() < _host.Plan.CacheRotRate) destination.Span[_host.Random.Next(destination.Length)] ^= (byte)(1 << _host.Random.Next(8));
     }
 
     public async ValueTask FlushAsync()
@@ -161,7 +174,7 @@ internal sealed class HostFile : IJournalDisk
     private bool Fails(double rate)
     {
         if (_host.Random.NextDouble() >= rate) return false;
-        _host.DiskFailed = true;
+        _host.DiskFailed |= !_file.IsCache; // What happens to a cache is no reason for anything.
         return true;
     }
 

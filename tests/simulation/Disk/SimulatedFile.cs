@@ -19,6 +19,9 @@ internal sealed class SimulatedFile(long lengthBytes)
     /// <summary>True once a power cut cannot take the name away.</summary>
     public bool HasDurableName { get; set; }
 
+    /// <summary>Nothing in it is needed.</summary>
+    public bool IsCache { get; init; }
+
     /// <summary>Some process has it open and locked.</summary>
     public bool IsLocked { get; set; }
 

@@ -15,7 +15,13 @@ internal sealed class Judge(World world, SeedPlan plan)
     public bool StoreFailed { get; set; }
 
     /// <summary>Every opening tried so far, by the host and by how many journals that host had lost: any of them may have claimed an epoch.</summary>
-    public List<(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process)> Attempts { get; } = [];
+    public List<Attempt> Attempts { get; } = [];
+
+    /// <summary>An opening. <paramref name="AmongOthers"/>: another process that had tried was still alive.</summary>
+    public readonly record struct Attempt(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process, bool AmongOthers);
+
+    public void Tries(Disk.SimulatedHost host, SimulatedProcess process) =>
+        Attempts.Add(new Attempt(host, host.JournalsLost, process, Attempts.Exists(a => !a.Process.IsDead)));
 
     /// <summary>Who served just before an epoch, as far as its history is known.</summary>
     public Serving? ParentOf(long epoch) => _servings.Where(s => s.Epoch < epoch && s.History is not null).MaxBy(s => s.Epoch);
@@ -76,7 +82,8 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         var allowed = result.Error switch
         {
-            BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
+            BlockError.Aborted => name is "write" or "zero",
+            BlockError.StoreUnavailable => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
             BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
             BlockError.Offline => serving.IsEnding || DiskMayFail(serving.Host),
@@ -92,6 +99,8 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
         BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
+        // Someone who reads the log for longer than the grace period finds things gone that its writer has removed.
+        BlobStoreException { Kind: BlobErrorKind.NotFound } or VolumeException { Kind: VolumeErrorKind.Damaged } when IsSlow(process) => true,
         VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
         VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => a.Host != host || a.JournalsLost != host.JournalsLost),
         VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),
@@ -99,11 +108,13 @@ internal sealed class Judge(World world, SeedPlan plan)
         _ => false,
     };
 
+    private bool IsSlow(SimulatedProcess process) => Attempts.Count > 1 && (process.SuspendedTotal > TimeSpan.Zero || plan.Store.SlowRate > 0);
+
     private static bool DiskMayFail(Disk.SimulatedHost host) => host.DiskFailed || host.Doubts > 0;
 
     /// <summary>Somebody else opened the volume, or tried to, after this one had.</summary>
     private bool OthersTried(Serving serving) => Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
-        || Attempts.Exists(a => a.Process != serving.Process && !a.Process.IsDead);
+        || Attempts.Exists(a => a.Process == serving.Process && a.AmongOthers);
 
     /// <summary>How much of its parent's history a gateway must find.</summary>
     private static int FloorOf(Serving parent, Serving serving)
