@@ -1,4 +1,5 @@
 using Gateway.Scsi;
+using Gateway.Volumes.Cache;
 using Gateway.Volumes.Journal;
 
 namespace Gateway.Tests.Shared;
@@ -23,6 +24,9 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
     /// <summary>Writes throw this from now on.</summary>
     public Exception? WriteFailure { get; set; }
 
+    /// <summary>Reads throw this from now on.</summary>
+    public Exception? ReadFailure { get; set; }
+
     /// <summary>Flushes do nothing but succeed: a disk that lies.</summary>
     public bool IgnoreFlushes { get; set; }
 
@@ -33,10 +37,9 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
         if (WriteFailure is { } failure) throw failure;
         lock (_gate)
         {
-            var length = content.LengthBytes;
-            if (offsetBytes + length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
-            content.CopyTo(0, _current.AsSpan((int)offsetBytes, length));
-            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + length; sector++) _dirtySectors.Add(sector);
+            if (offsetBytes + content.LengthBytes > _current.Length) throw new IOException("Write past the end of the simulated disk.");
+            content.CopyTo(0, _current.AsSpan((int)offsetBytes, content.LengthBytes)); // Without a copy in between: tests count what writes allocate.
+            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + content.LengthBytes; sector++) _dirtySectors.Add(sector);
         }
 
         return ValueTask.CompletedTask;
@@ -44,6 +47,7 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 
     public ValueTask ReadAsync(Memory<byte> destination, long offsetBytes)
     {
+        if (ReadFailure is { } failure) throw failure;
         lock (_gate) _current.AsMemory((int)offsetBytes, destination.Length).CopyTo(destination);
         return ValueTask.CompletedTask;
     }
@@ -58,6 +62,15 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
             if (IgnoreFlushes) return;
             foreach (var sector in _dirtySectors) Keep(_durable, sector);
             _dirtySectors.Clear();
+        }
+    }
+
+    /// <summary>Changes a bit of every sector in a range: what the disk returns there is not what was written.</summary>
+    public void Rot(long offsetBytes, long lengthBytes)
+    {
+        lock (_gate)
+        {
+            for (var at = offsetBytes; at < offsetBytes + lengthBytes; at += SectorBytes) _current[at + (at / SectorBytes % SectorBytes)] ^= 1;
         }
     }
 
@@ -88,7 +101,7 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 }
 
 /// <summary>A journal directory of simulated disks.</summary>
-internal sealed class SimulatedJournalDirectory : IJournalDirectory
+internal sealed class SimulatedJournalDirectory : IJournalDirectory, ICacheDirectory
 {
     private readonly Dictionary<string, SimulatedDisk> _disks = new(StringComparer.Ordinal);
 
@@ -107,6 +120,9 @@ internal sealed class SimulatedJournalDirectory : IJournalDirectory
     public IJournalDisk Open(string name) => _disks[name];
 
     public IJournalDisk Create(string name, long lengthBytes) => _disks[name] = new SimulatedDisk(name, new byte[lengthBytes]);
+
+    IJournalDisk ICacheDirectory.Open(string name, long lengthBytes) =>
+        _disks.TryGetValue(name, out var disk) && disk.LengthBytes == lengthBytes ? disk : Create(name, lengthBytes);
 
     public void Rename(string from, string to)
     {

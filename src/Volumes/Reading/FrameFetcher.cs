@@ -152,7 +152,7 @@ internal sealed class FrameFetcher(
 
     private async Task RunAsync(FrameRange range)
     {
-        var (error, reason) = (BlockError.StoreUnavailable, "");
+        var (error, reason, isTimeUp) = (BlockError.StoreUnavailable, "", false);
         try
         {
             using var deadline = Deadline();
@@ -166,6 +166,7 @@ internal sealed class FrameFetcher(
         }
         catch (OperationCanceledException)
         {
+            isTimeUp = !_isClosed;
             reason = _isClosed ? "The volume was closed." : $"No answer within {options.CommandTimeout}.";
         }
         catch (Exception e)
@@ -174,7 +175,7 @@ internal sealed class FrameFetcher(
         }
         finally
         {
-            FailRest(range, error, reason);
+            FailRest(range, error, reason, isTimeUp);
             EndRun();
         }
     }
@@ -273,18 +274,18 @@ internal sealed class FrameFetcher(
         return isWhole;
     }
 
-    private void FailRest(FrameRange range, BlockError error, string reason)
+    private void FailRest(FrameRange range, BlockError error, string reason, bool isTimeUp)
     {
-        foreach (var frame in range.Frames) Fail(range, frame, error, reason);
+        foreach (var frame in range.Frames) Fail(range, frame, error, reason, isTimeUp);
     }
 
-    private void Fail(FrameRange range, FrameFetch frame, BlockError error, string reason)
+    private void Fail(FrameRange range, FrameFetch frame, BlockError error, string reason, bool isTimeUp = false)
     {
         var waiters = Leave(frame);
         if (waiters.Count == 0) return; // Served already, or read ahead for nobody.
         if (reason.Length == 0) VolumeLog.FrameCorrupt(logger, volume.Name, frame.FirstLba, range.Blob.Value, frame.Location.FrameOffsetBytes);
         else VolumeLog.ReadFailed(logger, volume.Name, range.Blob.Value, reason);
-        foreach (var (operation, need) in waiters) operation.Fail(need.Place, need.OffsetBytes, error);
+        foreach (var (operation, need) in waiters) operation.Fail(need.Place, need.OffsetBytes, error, isTimeUp);
     }
 
     /// <summary>Takes a frame out of the table; nobody joins it any more. Its waiters; none if it had left before.</summary>

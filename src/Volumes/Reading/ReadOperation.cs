@@ -4,7 +4,11 @@ using Gateway.Volumes.Cache;
 namespace Gateway.Volumes.Reading;
 
 /// <summary>A part of a read that could not be served.</summary>
-internal readonly record struct FailedPart(Place Place, int OffsetBytes, BlockError Error);
+/// <param name="Place">Where its blocks were.</param>
+/// <param name="OffsetBytes">Where they go.</param>
+/// <param name="Error">Why.</param>
+/// <param name="IsTimeUp">The time of the fetch was up, which may have begun long before the read.</param>
+internal readonly record struct FailedPart(Place Place, int OffsetBytes, BlockError Error, bool IsTimeUp);
 
 /// <summary>One look of a read at places that must be fetched: its parts, which end in any order and on any thread.</summary>
 internal sealed class ReadOperation(ScatterList destination, int blockLengthBytes)
@@ -45,11 +49,11 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
         EndPart();
     }
 
-    public void Fail(in Place place, int offsetBytes, BlockError error)
+    public void Fail(in Place place, int offsetBytes, BlockError error, bool isTimeUp = false)
     {
         lock (_failures)
         {
-            if (!_isAbandoned) _failures.Add(new FailedPart(place, offsetBytes, error));
+            if (!_isAbandoned) _failures.Add(new FailedPart(place, offsetBytes, error, isTimeUp));
         }
 
         EndPart();

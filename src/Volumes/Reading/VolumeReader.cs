@@ -209,7 +209,7 @@ internal sealed class VolumeReader : IAsyncDisposable
             await operation.EndAsync(_time, _options.CommandTimeout - _time.GetElapsedTime(startedAt));
             if (error != BlockError.None) return error;
             if (operation.IsAbandoned) break;
-            var result = Judge(operation.Failures, again);
+            var result = Judge(operation.Failures, again, _time.GetElapsedTime(startedAt) < _options.CommandTimeout);
             if (!result.IsSuccess || again.Count == 0) return result;
             if (_time.GetElapsedTime(startedAt) >= _options.CommandTimeout) break;
             pieces = again;
@@ -284,14 +284,16 @@ internal sealed class VolumeReader : IAsyncDisposable
         RangeBuffers.Return(buffer);
     }
 
-    /// <summary>The read's outcome: that of the first part that failed for good. Parts whose blocks are elsewhere by now are to be read again.</summary>
-    private BlockResult Judge(IReadOnlyList<FailedPart> failures, List<Piece> again)
+    /// <summary>The read's outcome: that of the first part that failed for good. Parts whose blocks are elsewhere by now, or whose fetch was old, are to be read again.</summary>
+    private BlockResult Judge(IReadOnlyList<FailedPart> failures, List<Piece> again, bool hasTime)
     {
         FailedPart? first = null;
         foreach (var failure in failures)
         {
             var place = failure.Place;
-            if (failure.Error == BlockError.Corrupt && (_places.Find(place.Lba, place.Blocks, out var now) != place.Kind || !now.IsSameAs(place)))
+            if (failure.IsTimeUp && hasTime) // Another read had begun that fetch, long ago.
+                again.Add(new Piece(place.Lba, place.Blocks, failure.OffsetBytes));
+            else if (failure.Error == BlockError.Corrupt && (_places.Find(place.Lba, place.Blocks, out var now) != place.Kind || !now.IsSameAs(place)))
                 again.Add(new Piece(place.Lba, place.Blocks, failure.OffsetBytes));
             else if (first is null || place.Lba < first.Value.Place.Lba)
                 first = failure;

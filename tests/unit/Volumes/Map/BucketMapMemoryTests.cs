@@ -62,6 +62,15 @@ public class BucketMapMemoryTests(ITestOutputHelper output)
     [InlineData(true)]
     public void Map_SequentialGibibyte_TakesLittle(bool compressed)
     {
+        // The least of several: what other tests left running in the background may still allocate.
+        var perSpan = Enumerable.Range(0, 5).Min(_ => BytesPerSpan(compressed));
+
+        output.WriteLine($"{perSpan:F0} bytes per span of 2 MiB.");
+        Assert.InRange(perSpan, 0, compressed ? 380 : 110);
+    }
+
+    private static double BytesPerSpan(bool compressed)
+    {
         const int Frames = (1 << 30) / FrameHeader.PayloadMaxBytes;
         const int FramesPerSegment = 64;
         var segments = NewSegments(Frames / FramesPerSegment, FramesPerSegment * 32);
@@ -80,9 +89,8 @@ public class BucketMapMemoryTests(ITestOutputHelper output)
 
         // Half a page of pointers, 8 KiB, is in it.
         var perSpan = (GC.GetTotalMemory(forceFullCollection: true) - before) / 512.0;
-        output.WriteLine($"{perSpan:F0} bytes per span of 2 MiB.");
-        Assert.InRange(perSpan, 0, compressed ? 380 : 110);
         GC.KeepAlive(map);
+        return perSpan;
     }
 
     [Theory]
