@@ -4,6 +4,7 @@ using Gateway.Volumes.Cache;
 using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
 using Microsoft.Extensions.Logging;
@@ -40,10 +41,14 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     private readonly BucketIndex _bucket;
     private readonly MapLoader _loader;
     private readonly Housekeeper _housekeeper;
+    private readonly CompletionGate _completions;
+    private readonly WriterAuthority _authority;
+    private readonly LeaseKeeper _lease;
+    private readonly WriterIdentity _identity;
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -57,8 +62,12 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         _bucket = recovered.Bucket;
         _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
-        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
-        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
+        _authority = authority;
+        _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
+        _completions = new CompletionGate(authority, FlushLedger.Of(recovered), options.CommandTimeout, time);
+        _lease = new LeaseKeeper(store, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, Guid.NewGuid, logger);
+        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
+        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
         _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, logger);
         _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
@@ -66,6 +75,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         _uploader.Start();
         _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, Guid.NewGuid, logger);
         _housekeeper.Start();
+        _lease.Start();
     }
 
     public string Name => _record.Name;
@@ -80,7 +90,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return TryReadAtOnce(range, destination) ? new(BlockResult.Success) : new(ReadSlowlyAsync(range, destination));
+        return _completions.GuardAsync(TryReadAtOnce(range, destination) ? new(BlockResult.Success) : new(ReadSlowlyAsync(range, destination)));
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -128,6 +138,10 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         if (_state == BlockError.None) await _housekeeper.CloseAsync();
         await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
+        _completions.Fail(BlockError.Offline);
+        await _lease.DisposeAsync();
+        _completions.Dispose();
+        if (_state == BlockError.None) await ReleaseAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _commits.Dispose();
@@ -137,6 +151,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
         lock (_gate) RecoveredVolume.Apply(_journalMap, batch.Header, page, _record.BlockSizeBytes);
+        _completions.Ledger.Appended(batch.Header.EndPosition, batch.Header.LastWrite);
         _uploader.Add(batch);
     }
 
@@ -210,7 +225,39 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
             if (_state == BlockError.None) _state = error;
         }
 
+        _lease.End();
+        _completions.Fail(error);
         _appender.Fail(error);
+    }
+
+    /// <summary>Tells other gateways that they need not wait for our lease: nothing is acknowledged any more.</summary>
+    private async Task ReleaseAsync()
+    {
+        // The appender has flushed all of it: what is not in the bucket is missing to whoever opens without this journal.
+        var progress = _completions.Ledger.Progress;
+        var release = new ReleaseRecord
+        {
+            Epoch = Epoch,
+            Owner = _identity.Owner,
+            Nonce = _identity.JournalId,
+            At = _time.GetUtcNow(),
+            JournalEpoch = Epoch,
+            JournalOwner = _identity.Owner,
+            JournalId = _identity.JournalId,
+            LastWriteFlushed = progress.LastWrite,
+            LastWriteInBucket = progress.LastWriteInBucket,
+        };
+        try
+        {
+            using var timeout = new CancellationTokenSource(_options.CloseTimeout, _time);
+            await Heartbeat.ReleaseAsync(_store, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            VolumeLog.Released(_logger, Name, Epoch, progress.LastWrite > progress.LastWriteInBucket ? ", once this journal has been sent" : "");
+        }
+        catch (Exception e)
+        {
+            // Nothing is lost: the next gateway waits, as after a crash.
+            VolumeLog.NotReleased(_logger, Name, e.Message);
+        }
     }
 
     private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess)

@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Interop;
 using Gateway.Volumes.Journal;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
 using Microsoft.Extensions.Logging;
@@ -12,6 +13,7 @@ namespace Gateway.Volumes;
 /// Opens a volume for writing. 1. Read the bucket's log and replay the journal: what a person must mend shows here, before anything is
 /// changed. 2. Claim the next epoch: from now on nothing that an earlier writer sends counts. 3. Read the log again, since that writer may
 /// have got a segment in between. 4. Record where the log before us ends. 5. Look that nobody claimed after us. Then serve.
+/// Before all this, and again between 2 and 3, <see cref="Handover"/> waits for a writer that may still be at work elsewhere.
 /// </summary>
 /// <remarks>
 /// A segment counts only after a look, made after its put, that finds no newer epoch (<see cref="SegmentUploader"/>). So each segment that
@@ -29,6 +31,7 @@ public sealed class VolumeOpener
     private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly ILogger _logger;
+    private readonly StoreTrust? _trust;
 
     /// <param name="store">Where the volumes are.</param>
     /// <param name="options">How they are served.</param>
@@ -38,11 +41,12 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger)
+        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger, StoreTrust.OfThisProcess)
     {
     }
 
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger)
+    /// <param name="trust">Tests a store before its first volume is opened; null: it is taken for good.</param>
+    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger, StoreTrust? trust = null)
     {
         _store = store;
         _options = options;
@@ -52,19 +56,27 @@ public sealed class VolumeOpener
         _time = time;
         _random = random;
         _logger = logger;
+        _trust = trust;
     }
+
+    /// <summary>Called when the opening must wait for another gateway, and while it does.</summary>
+    public Action<OpeningWait>? Waits { get; init; }
 
     /// <exception cref="VolumeException">The volume cannot be opened; the message says what to do.</exception>
     /// <exception cref="BlobStoreException">The store failed; a later attempt may succeed.</exception>
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        var state = await LogState.LoadAsync(_store, name, cancellationToken);
+        if (_trust is not null) await _trust.CheckAsync(_store, _options, Guid.NewGuid, _logger, cancellationToken);
+        var handover = new Handover(_store, _options, _owner, _time, Guid.NewGuid, _logger) { Waits = Waits };
+        var state = await handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
         var recovered = await RecoverAsync(state, cancellationToken);
         try
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
+            var claimedAt = _time.GetTimestamp();
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
+            (after, _) = await handover.WaitOutAsync(after, claim.Epoch, claimedAt, recovered.Journal.Superblock, mayLeave: false, cancellationToken);
             if (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id)
             {
                 recovered.Dispose();
@@ -72,9 +84,10 @@ public sealed class VolumeOpener
             }
 
             await RefuseSupersededRootAsync(recovered.State, cancellationToken);
-            await TakeOverAsync(recovered, claim, cancellationToken);
+            var authority = new WriterAuthority(new LeaseTerms(_options.LeaseLength), _time);
+            await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _logger);
+            return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _logger);
         }
         catch
         {
@@ -97,22 +110,23 @@ public sealed class VolumeOpener
                 await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
                 VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
-            else
+            else if (await ReplayAsync(recovered) is { } kept)
             {
-                await ReplayAsync(recovered);
+                // Not ours to replay, and not ours to drop: on with a new one.
+                var path = journal.Path;
+                journal.Dispose();
+                journal = null;
+                var aside = JournalShelf.KeepAside(_journals, state.Volume.Id, kept.Epoch);
+                VolumeLog.JournalKeptAside(_logger, state.Volume.Name, path, kept.Epoch, kept.FirstWrite, kept.LastWrite, aside);
+                return await RecoverAsync(state, cancellationToken);
             }
 
             return recovered;
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.", e);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journalOptions.Directory}'.", e);
+            throw JournalUnusable(state.Volume.Id, e);
         }
         catch
         {
@@ -121,9 +135,30 @@ public sealed class VolumeOpener
         }
     }
 
+    /// <summary>The superblock of the volume's journal; null if there is no journal here.</summary>
+    private async Task<JournalSuperblock?> ReadSuperblockAsync(Guid volumeId)
+    {
+        var name = JournalShelf.NameOf(volumeId);
+        try
+        {
+            if (!_journals.Exists(name)) return null;
+            using var journal = await JournalFile.OpenAsync(_journals.Open(name), volumeId);
+            return journal.Superblock;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw JournalUnusable(volumeId, e);
+        }
+    }
+
+    private VolumeException JournalUnusable(Guid volumeId, Exception e) => new(
+        VolumeErrorKind.LocalDisk,
+        $"The journal of volume {volumeId} cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.",
+        e);
+
     private async Task<(JournalFile Journal, bool IsNew)> OpenJournalAsync(Guid volumeId)
     {
-        var name = $"{volumeId}.journal";
+        var name = JournalShelf.NameOf(volumeId);
         if (_journals.Exists(name)) return (await JournalFile.OpenAsync(_journals.Open(name), volumeId), false);
 
         // Under another name until it is whole: a crash in between leaves no file that looks like a journal and is none.
@@ -142,8 +177,11 @@ public sealed class VolumeOpener
         }
     }
 
-    /// <summary>Replays what the bucket does not have yet, after proof that the journal continues the bucket's history.</summary>
-    private async Task ReplayAsync(RecoveredVolume recovered)
+    /// <summary>
+    /// Replays what the bucket does not have yet, after proof that the journal continues the bucket's history. If it does not, and holds writes
+    /// that are in no other place: says which, and leaves it as it is.
+    /// </summary>
+    private async Task<KeptAside?> ReplayAsync(RecoveredVolume recovered)
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
@@ -162,12 +200,10 @@ public sealed class VolumeOpener
         {
             // Write numbers alone prove nothing here: whoever came after us without our journal gave ours to other writes.
             if (first != default || superblock.TailWrite > recovered.Bucket.Epochs.LastWriteUpTo(superblock.Epoch))
-                throw new VolumeException(
-                    VolumeErrorKind.JournalMismatch,
-                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journalOptions.Directory}', and the volume opens without it.");
+                return new KeptAside(superblock.Epoch, first.FirstWrite, lastJournaled);
             VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
             await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
-            return;
+            return null;
         }
 
         if (superblock.TailWrite > recovered.BucketWrite || (first != default && first.FirstWrite != recovered.BucketWrite + 1))
@@ -177,10 +213,11 @@ public sealed class VolumeOpener
 
         // All of it is in the bucket, which may even know more: a power cut can take from the disk what had already been sent.
         if (first == default) await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
+        return null;
     }
 
     /// <summary>True if nobody served the volume since the journal was last used: claims that never took over do not matter.</summary>
-    private static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
+    internal static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
     {
         if ((state.NewestTakeover?.Epoch ?? 0) == superblock.Epoch) return true;
         return superblock.ClaimEpoch > 0 && state.NewestTakeover?.Nonce == superblock.ClaimNonce;
@@ -195,6 +232,8 @@ public sealed class VolumeOpener
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
             Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
+            LeaseSeconds = _options.LeaseLength.TotalSeconds,
+            JournalId = journal.Superblock.JournalId,
             CreatedAt = _time.GetUtcNow(),
         };
         await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
@@ -214,7 +253,7 @@ public sealed class VolumeOpener
     }
 
     /// <summary>Records where the log before us ends, and looks that nobody claimed after us.</summary>
-    private async Task TakeOverAsync(RecoveredVolume recovered, EpochRecord claim, CancellationToken cancellationToken)
+    private async Task TakeOverAsync(RecoveredVolume recovered, EpochRecord claim, WriterAuthority authority, CancellationToken cancellationToken)
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var takeover = new TakeoverRecord { Epoch = claim.Epoch, Nonce = claim.Nonce, LastEpoch = state.End.Epoch, LastSequence = state.End.Sequence };
@@ -229,8 +268,10 @@ public sealed class VolumeOpener
             if (existing != takeover) throw RecordEnvelope.Damaged(key.Value, "only its epoch's owner can have made it, but it is not what was put");
         }
 
-        if (await _store.GetLengthAsync(state.Keys.Epoch(claim.Epoch + 1), cancellationToken) is not null)
+        var lookSentAt = _time.GetTimestamp();
+        if (await EpochLook.IsSupersededAsync(_store, state.Keys, claim.Epoch, null, cancellationToken))
             throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by another gateway (epoch {claim.Epoch + 1}) while it was being opened here. Serve it from one gateway only.");
+        authority.Extend(lookSentAt);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
     }
 

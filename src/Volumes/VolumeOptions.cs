@@ -1,5 +1,15 @@
 namespace Gateway.Volumes;
 
+/// <summary>What an opening does about a volume that another gateway served last and did not release.</summary>
+public enum TakeoverPolicy
+{
+    /// <summary>Takes it over once that gateway has given no sign of life for longer than its lease, and left no flushed writes behind.</summary>
+    WhenSilent,
+
+    /// <summary>Leaves it to an operator: <c>volume takeover</c>.</summary>
+    Never,
+}
+
 /// <summary>How volumes are served. One set for all volumes of a gateway.</summary>
 public sealed record VolumeOptions
 {
@@ -35,6 +45,15 @@ public sealed record VolumeOptions
 
     /// <summary>Quiet time after which a checkpoint is written if it makes space free. Default 10 s.</summary>
     public TimeSpan CheckpointIdle { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Lease length L: how long this gateway may acknowledge after it last saw that nobody else claimed the volume; another one waits L and a
+    /// tenth of it. Default 120 s; 10 to 600 s. Zero: the operator vouches that no second gateway ever opens the volume; then nothing guards against one.
+    /// </summary>
+    public TimeSpan LeaseLength { get; set; } = TimeSpan.FromSeconds(120);
+
+    /// <summary>What is done about a volume that another gateway served last and did not release. Default: it is taken over when that one is silent.</summary>
+    public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
 
     /// <summary>How long a command may wait for journal space or for the store before it ends in sense data. Default 20 s.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(20);

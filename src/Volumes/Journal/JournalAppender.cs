@@ -1,6 +1,7 @@
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 
 namespace Gateway.Volumes.Journal;
 
@@ -32,6 +33,7 @@ internal sealed class JournalAppender : IAsyncDisposable
 
     private readonly JournalFile _journal;
     private readonly IJournalSink _sink;
+    private readonly CompletionGate _completions;
     private readonly TimeProvider _time;
     private readonly TimeSpan _spaceTimeout;
     private readonly long _epoch;
@@ -62,10 +64,11 @@ internal sealed class JournalAppender : IAsyncDisposable
     private Task _appendLoop = Task.CompletedTask;
     private Task _flushLoop = Task.CompletedTask;
 
-    public JournalAppender(JournalFile journal, IJournalSink sink, long epoch, long nextWrite, int blockLengthBytes, TimeSpan spaceTimeout, TimeProvider time)
+    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, int blockLengthBytes, TimeSpan spaceTimeout, TimeProvider time)
     {
         _journal = journal;
         _sink = sink;
+        _completions = completions;
         _time = time;
         _spaceTimeout = spaceTimeout;
         _epoch = epoch;
@@ -112,9 +115,9 @@ internal sealed class JournalAppender : IAsyncDisposable
         lock (_gate)
         {
             if (_failure != BlockError.None) return new(_failure);
-            if (_durable >= _appended) return new(BlockResult.Success);
+            if (_durable >= _appended) return _completions.GuardAsync(new(BlockResult.Success));
             var request = Rent();
-            result = request.Begin(default, null, false, 0);
+            result = request.Begin(default, null, false, _time.GetTimestamp());
             request.DurableTarget = _appended;
             _flushWaiters.Add(request);
         }
@@ -126,6 +129,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <summary>Gives back the space before <paramref name="tail"/>, after a superblock that says so became durable.</summary>
     public void Release(long tail)
     {
+        _completions.Ledger.Stored(tail, _journal.Superblock.TailWrite);
         Volatile.Write(ref _tail, tail);
         _spaceSignal.Set();
     }
@@ -308,6 +312,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private void CompleteBatch(BlockError error)
     {
         var flush = false;
+        var isOpen = _completions.IsOpen;
         foreach (var request in _batch)
         {
             if (error == BlockError.None && request.ForceUnitAccess)
@@ -327,7 +332,7 @@ internal sealed class JournalAppender : IAsyncDisposable
                 continue;
             }
 
-            request.Complete(error);
+            _completions.Complete(request, error, isOpen);
         }
 
         _batch.Clear();
@@ -359,7 +364,8 @@ internal sealed class JournalAppender : IAsyncDisposable
                     stop = _flushStopping && _flushWaiters.Count == 0;
                 }
 
-                foreach (var waiter in done) waiter.Complete(BlockResult.Success);
+                var isOpen = _completions.IsOpen;
+                foreach (var waiter in done) _completions.Complete(waiter, BlockResult.Success, isOpen);
                 done.Clear();
                 if (stop) return;
             }

@@ -21,4 +21,10 @@ internal sealed class LocalJournalDirectory(string path) : IJournalDirectory
         File.Move(Path.Combine(path, from), Path.Combine(path, to));
         DiskFile.FlushDirectory(path);
     }
+
+    public void KeepAside(string from, string to)
+    {
+        File.Move(Path.Combine(path, from), Path.Combine(path, to), overwrite: false);
+        DiskFile.FlushDirectory(path);
+    }
 }

@@ -1,5 +1,6 @@
 using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Log;
@@ -12,7 +13,7 @@ internal sealed class FencedException(long epoch) : Exception($"Epoch {epoch} ex
 }
 
 /// <summary>Puts one writer's create-only blobs, without end where the store fails, and looks whether it is still the newest writer.</summary>
-internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger, WriterAuthority? authority = null)
 {
     /// <summary>
     /// Stores a blob of this epoch under a name that has never stood for other content. True if the first attempt did it: then nobody
@@ -56,7 +57,9 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                if (await store.GetLengthAsync(key, cancellationToken) is not null) throw new FencedException(epoch + 1);
+                var sentAt = time.GetTimestamp();
+                if (await EpochLook.IsSupersededAsync(store, keys, epoch, authority, cancellationToken)) throw new FencedException(epoch + 1);
+                authority?.Extend(sentAt);
                 return;
             }
             catch (Exception e) when (e is not FencedException && !cancellationToken.IsCancellationRequested)
