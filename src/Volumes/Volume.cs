@@ -97,12 +97,14 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
         if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
+        if (_completions.IsHolding) return WriteAfterRenewalAsync(range, source, forceUnitAccess, cancellationToken);
         return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
     }
 
     public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
+        if (_completions.IsHolding) return WriteAfterRenewalAsync(range, null, forceUnitAccess, cancellationToken);
         return range.Blocks == 0 ? new(_state) : _appender.WriteAsync(range, null, forceUnitAccess);
     }
 
@@ -258,6 +260,14 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
             // Nothing is lost: the next gateway waits, as after a crash.
             VolumeLog.NotReleased(_logger, Name, e.Message);
         }
+    }
+
+    /// <summary>While writes are held that took effect already, no more begin: initiators repeat them, and the journal would fill with what nobody was told of.</summary>
+    private async ValueTask<BlockResult> WriteAfterRenewalAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, CancellationToken cancellationToken)
+    {
+        var passed = await _completions.PassAsync();
+        if (!passed.IsSuccess) return passed;
+        return source is null ? await ZeroAsync(range, forceUnitAccess, cancellationToken) : await WriteAsync(range, source, forceUnitAccess, cancellationToken);
     }
 
     private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess)

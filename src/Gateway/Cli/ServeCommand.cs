@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Gateway.Configuration;
 using Gateway.Serving;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
@@ -52,7 +53,7 @@ internal static class ServeCommand
         });
         if (SystemdHelpers.IsSystemdService()) builder.Logging.AddSystemdConsole();
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = ShutdownTimeout);
-        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<TimeProvider>(BootTimeProvider.Instance);
         builder.Services.AddSingleton(configuration);
         builder.Services.AddSingleton(arguments);
         builder.Services.AddSingleton(new KernelRoots());

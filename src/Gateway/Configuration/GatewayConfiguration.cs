@@ -43,9 +43,11 @@ internal sealed record GatewayConfiguration
         return configuration!;
     }
 
-    /// <summary>The volume engine's options.</summary>
-    public VolumeOptions ToVolumeOptions() => new()
+    /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
+    public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
     {
+        LeaseLength = TimeSpan.FromSeconds((volume is { } l ? Volumes.Each.GetValueOrDefault(l.ToString())?.LeaseSeconds : null) ?? Volumes.LeaseSeconds),
+        Takeover = (volume is { } t ? Volumes.Each.GetValueOrDefault(t.ToString())?.Takeover : null) ?? Volumes.Takeover,
         SegmentBytes = Volumes.SegmentBytes,
         SealAfter = TimeSpan.FromSeconds(Volumes.SealAfterSeconds),
         UploadWindow = Volumes.UploadWindow,
@@ -67,6 +69,12 @@ internal sealed record GatewayConfiguration
         if (Journal.CapacityBytes is < JournalOptions.CapacityMinBytes or > JournalOptions.CapacityMaxBytes)
             yield return $"journal.capacityBytes: {Journal.CapacityBytes} is not between {JournalOptions.CapacityMinBytes} (64 MiB) and {JournalOptions.CapacityMaxBytes} (1 TiB)";
         foreach (var fault in Volumes.Faults()) yield return $"volumes.{fault}";
+        foreach (var (name, volume) in Volumes.Each)
+        {
+            if (name.Split('/') is not [var store, var path] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(path))
+                yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
+            if (volume.LeaseSeconds is { } seconds && !VolumesSection.IsLease(seconds)) yield return $"volumes.each.{name}.{VolumesSection.LeaseFault}";
+        }
     }
 }
 
@@ -149,9 +157,30 @@ internal sealed record StoreSection
     }
 }
 
+/// <summary>What one volume has of its own.</summary>
+internal sealed record VolumeSection
+{
+    /// <summary>Default: that of all volumes.</summary>
+    public double? LeaseSeconds { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public TakeoverPolicy? Takeover { get; set; }
+}
+
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
 internal sealed record VolumesSection
 {
+    public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
+
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
+    public double LeaseSeconds { get; set; } = 120;
+
+    /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
+    public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
+
+    /// <summary>What single volumes have of their own, by STORE/VOLUME.</summary>
+    public Dictionary<string, VolumeSection> Each { get; set; } = [];
+
     /// <summary>Data bytes that seal a segment. Default 8 MiB.</summary>
     public int SegmentBytes { get; set; } = 8 << 20;
 
@@ -170,8 +199,11 @@ internal sealed record VolumesSection
     /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 5.</summary>
     public double CloseTimeoutSeconds { get; set; } = 5;
 
+    public static bool IsLease(double seconds) => seconds is 0 or (>= 10 and <= 600);
+
     public IEnumerable<string> Faults()
     {
+        if (!IsLease(LeaseSeconds)) yield return LeaseFault;
         if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
@@ -184,10 +216,14 @@ internal sealed record VolumesSection
 /// <summary>The configuration is missing or wrong; the message says what to change.</summary>
 internal sealed class ConfigurationException(string message) : Exception(message);
 
+/// <summary>"whenSilent" and "never", and no numbers.</summary>
+internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
-    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    Converters = [typeof(TakeoverPolicyConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

@@ -36,7 +36,7 @@ internal sealed record OpeningFacts
     public required long LastWriteInBucket { get; init; }
 
     /// <summary>How long after our claim another writer may acknowledge.</summary>
-    public TimeSpan WaitAfterClaim => Release is not null || HasJournal || Others.Count == 0 ? TimeSpan.Zero : Others.Max(Terms).SuccessorWait;
+    public TimeSpan WaitAfterClaim => Release is not null || HasJournal || Others.Count == 0 ? TimeSpan.Zero : Others.Max(w => Terms(w).SuccessorWait);
 
     /// <summary>The last write that must not be lost and that the bucket lacks, and who has it; null: none is known.</summary>
     public (long LastWrite, string Owner)? LeftBehind
@@ -85,7 +85,7 @@ internal static class OpeningRule
         if (options.Takeover == TakeoverPolicy.Never)
             return new OpeningDecision.Refuse($"Volume '{facts.Volume}' was opened by {last.Owner} (epoch {last.Epoch}), which did not release it, and its takeover setting is 'never'. Stop that gateway; if it is gone for good, run 'tcmu-gateway volume takeover STORE/{facts.Volume}', then try again.");
 
-        var silence = facts.Others.Max(OpeningFacts.Terms).SuccessorWait;
+        var silence = facts.Others.Max(w => OpeningFacts.Terms(w).SuccessorWait);
         if (facts.SilentFor < silence)
         {
             var left = silence - facts.SilentFor;
