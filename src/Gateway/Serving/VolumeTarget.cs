@@ -103,6 +103,7 @@ internal sealed class VolumeTarget(
     private void Waits(OpeningWait wait)
     {
         _waitsFor = wait.Error;
+        if (wait.Error != BlockError.BecomingReady) _needsPerson = false; // Somebody serves it, or we are about to.
         _mustWait.TrySetResult();
     }
 

@@ -84,7 +84,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
     /// <summary>Ends. What is acknowledged afterwards is bound by the last look's time.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
         await _loop;
         await _timer.DisposeAsync();

@@ -239,6 +239,55 @@ public class TakeoverTests
     });
 
     [Fact]
+    public void Open_OldWriterGetsASegmentInJustBeforeTheClaim_IsTakenOver() => LeaseWorld.Run(async world =>
+    {
+        var old = await world.ServingAsync("old");
+        old.Suspend();
+        var successor = world.NewGateway("new");
+        successor.Store.BeforeRequest = async (name, subject, _) =>
+        {
+            if (name != "put" || !subject.Contains("/epochs/", StringComparison.Ordinal)) return;
+            old.Resume();
+            Assert.True((await old.WriteAsync(7)).IsSuccess); // Its owner still, and the store says so.
+            await old.Volume.DrainAsync(default);
+        };
+        var before = world.Time.Now;
+
+        await successor.OpenAsync();
+
+        Assert.Equal(VolumeWorld.Tagged(7, 8), await successor.ReadAsync());
+        Assert.InRange(world.Time.Now - before, LeaseWorld.SuccessorWait * 2, TimeSpan.MaxValue);
+        Assert.Equal(BlockError.Standby, (await old.WriteAsync(8)).Error);
+        await Task.WhenAll(old.Volume.DisposeAsync().AsTask(), successor.Volume.DisposeAsync().AsTask());
+    });
+
+    [Fact]
+    public void Open_TakerDiesWhileItWaitsOutTheLease_TheNextOneStillKnowsWhatIsLeftBehind() => LeaseWorld.Run(async world =>
+    {
+        var first = await world.ServingAsync("first");
+        await first.WriteAsync(1);
+        await first.Volume.DrainAsync(default);
+        first.Suspend();
+        var second = world.NewGateway("second");
+        var opening = second.OpenAsync();
+        while (world.Epochs.Count() < 2) await world.PassAsync(TimeSpan.FromSeconds(10));
+        first.Options.SealAfter = TimeSpan.FromHours(1);
+        await world.PassAsync(TimeSpan.FromSeconds(20));
+        Assert.True(world.ReadHeartbeat().TakingOver);
+        // A heartbeat of the first, on its way since long ago, arrives: it had flushed more than it said before.
+        world.Bucket.Blobs["vol/heartbeat"] = LeaseCodec.Encode(world.ReadHeartbeat() with { Epoch = 1, Owner = "first", TakingOver = false, LastWriteFlushed = 5, Beat = Guid.NewGuid() }, world.VolumeId);
+        await world.PassAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal(("second", "first", 5), (world.ReadHeartbeat().Owner, world.ReadHeartbeat().JournalOwner, world.ReadHeartbeat().LastWriteFlushed));
+        second.Suspend();
+
+        var refusal = await Assert.ThrowsAsync<VolumeException>(() => world.ServingAsync("third"));
+
+        Assert.Contains("served by first", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("2 to 5", refusal.Message, StringComparison.Ordinal);
+        Assert.False(opening.IsCompleted);
+    });
+
+    [Fact]
     public void Reopen_AfterAnotherGatewayServed_KeepsTheOldJournalAside() => LeaseWorld.Run(async world =>
     {
         var first = await world.ServingAsync("first");
