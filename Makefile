@@ -7,7 +7,8 @@ export DOTNET_CLI_TELEMETRY_OPTOUT = 1
 export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help build publish demo test test-fast format lint packages-build packages-lab packages-ceph clean
+SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
+.PHONY: help build publish demo test test-fast soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,16 @@ test: packages-build packages-lab packages-ceph build publish ## Runs every test
 
 test-fast: build ## Runs what needs no kernel and no server.
 	@scripts/test.sh fast
+
+bench: packages-build packages-bench packages-ceph publish ## Measures the gateway against its targets: table, and artifacts/bench.json. BENCH=ring_null,read_warm: only these.
+	@scripts/bench.sh
+
+microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
+	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
+
+soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or replays SEED=n with its trace.
+	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
+	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
 
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary
@@ -35,7 +46,7 @@ lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
 	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-packages-build packages-lab packages-ceph:
+packages-build packages-lab packages-ceph packages-bench:
 	@scripts/packages.sh $(@:packages-%=%)
 
 clean: ## Removes everything that was built.

@@ -3,10 +3,12 @@
 #   build   what NativeAOT links with
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
+#   bench   what 'make bench' compares with
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs open-iscsi libiscsi-bin fio sg3-utils socat"
+  [bench]="fio util-linux"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )
 missing=()

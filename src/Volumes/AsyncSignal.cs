@@ -6,11 +6,15 @@ namespace Gateway.Volumes;
 internal sealed class AsyncSignal : IValueTaskSource
 {
     private readonly Lock _gate = new();
-    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<bool> _core;
     private bool _isSet;
     private bool _isWaiting;
 
-    public void Set()
+    /// <param name="inline">
+    /// True: a loop that waits runs on, up to its next wait, in this call, unless it belongs to a task scheduler of its own. The caller holds no
+    /// lock then. False: it is queued.
+    /// </param>
+    public void Set(bool inline = false)
     {
         lock (_gate)
         {
@@ -21,6 +25,7 @@ internal sealed class AsyncSignal : IValueTaskSource
             }
 
             _isWaiting = false;
+            _core.RunContinuationsAsynchronously = !inline;
         }
 
         _core.SetResult(true);

@@ -74,8 +74,9 @@ internal sealed class RecoveredVolume : IDisposable
     /// <summary>Takes a batch's records into the journal's map.</summary>
     public static void Apply(ExtentMap<JournalLocation> map, in JournalBatchHeader header, ReadOnlySpan<byte> page, int blockLengthBytes)
     {
-        for (var i = 0; i < header.RecordCount; i++)
+        for (var n = 0; n < header.RecordCount; n++)
         {
+            var i = Mutation.ReplayedBackwards ? header.RecordCount - 1 - n : n;
             var record = JournalBatchHeader.RecordAt(page, i);
             var location = record.Kind == JournalRecordKind.Zero
                 ? JournalLocation.Zero(header.FirstWrite + i)

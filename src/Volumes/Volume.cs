@@ -2,11 +2,13 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Checkpoints;
+using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Reading;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes;
@@ -17,13 +19,10 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
-
-    /// <summary>Looks at the map before a read gives up on a journal that gives its space back faster than it can be read.</summary>
-    private const int ReadAttemptsMax = 16;
 
     private readonly IBlobStore _store;
     private readonly VolumeRecord _record;
@@ -33,10 +32,10 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     private readonly JournalFile _journal;
     private readonly JournalAppender _appender;
     private readonly SegmentUploader _uploader;
-    private readonly FrameReader _reader;
+    private readonly VolumeReader _reader;
 
     private readonly Lock _gate;
-    private readonly SemaphoreSlim _commits = new(1, 1);
+    private readonly AsyncMutex _commits = new();
     private readonly ExtentMap<JournalLocation> _journalMap;
     private readonly BucketIndex _bucket;
     private readonly MapLoader _loader;
@@ -48,7 +47,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -64,16 +63,18 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
         _authority = authority;
         _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
-        _completions = new CompletionGate(authority, FlushLedger.Of(recovered), options.CommandTimeout, time);
-        _lease = new LeaseKeeper(store, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, Guid.NewGuid, logger);
-        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, _record.BlockSizeBytes, options.CommandTimeout, time);
+        _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
+        _lease = new LeaseKeeper(store, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
+        var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
+        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
         var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
-        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, logger);
-        _reader = new FrameReader(store, _record, recovered.State.Keys, _journal, EpochOf, options, time, logger);
+        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
+        IBlockPlaces places = this;
+        _reader = new VolumeReader(places, new FrameReader(store, _record, recovered.State.Keys, _journal, places.EpochOf, options, time, logger), _journal, _record.BlockSizeBytes);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, Guid.NewGuid, logger);
+        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
         _housekeeper.Start();
         _lease.Start();
     }
@@ -87,10 +88,19 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
 
     public BlockResult Readiness => _state;
 
+    /// <summary>Share of the stored blocks that nothing refers to any more, in segments that still hold others: what cleaning looks at. 0 to 1.</summary>
+    public double GarbageShare
+    {
+        get
+        {
+            lock (_gate) return VictimChoice.Garbage(_bucket.Segments);
+        }
+    }
+
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return _completions.GuardAsync(TryReadAtOnce(range, destination) ? new(BlockResult.Success) : new(ReadSlowlyAsync(range, destination)));
+        return _completions.GuardAsync(_reader.ReadAsync(range, destination));
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -114,7 +124,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
-        if (await _uploader.DrainAsync().WaitAsync(cancellationToken)) return;
+        if (await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(cancellationToken)) return;
         throw new VolumeException(
             _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
             $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
@@ -129,7 +139,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         {
             try
             {
-                await _uploader.DrainAsync().WaitAsync(_options.CloseTimeout, _time);
+                await _uploader.DrainAsync(_appender.AppendedPosition).WaitAsync(_options.CloseTimeout, _time);
             }
             catch (TimeoutException)
             {
@@ -146,9 +156,38 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         if (_state == BlockError.None) await ReleaseAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
-        _commits.Dispose();
         _journal.Dispose();
     }
+
+    long IBlockPlaces.JournalTailPosition => _appender.TailPosition;
+
+    PlaceKind IBlockPlaces.Find(ulong lba, uint blocksMax, out Place place)
+    {
+        lock (_gate)
+        {
+            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal) && !(Mutation.BucketBeforeJournal && _bucket.Map.Find(lba, 1, out _, out _) == MapAnswer.Data))
+            {
+                place = new Place(lba, blocks, journal.IsZero ? PlaceKind.Hole : PlaceKind.Journal, journal, default);
+                return place.Kind;
+            }
+
+            var kind = _bucket.Map.Find(lba, blocks, out blocks, out var segment) switch
+            {
+                MapAnswer.Data => PlaceKind.Segment,
+                MapAnswer.Hole => PlaceKind.Hole,
+                _ => PlaceKind.Unloaded,
+            };
+            place = new Place(lba, blocks, kind, default, segment);
+            return kind;
+        }
+    }
+
+    long IBlockPlaces.EpochOf(long sequence)
+    {
+        lock (_gate) return _bucket.Epochs.EpochOf(sequence);
+    }
+
+    void IBlockPlaces.JournalFailed(IOException failure) => GoOffline("its local journal failed.", failure);
 
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
@@ -157,11 +196,13 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         _uploader.Add(batch);
     }
 
-    void IJournalSink.SpaceNeeded()
+    void IJournalSink.SpaceNeeded(bool isFirst)
     {
-        VolumeLog.JournalFull(_logger, Name);
-        _uploader.Hurry();
+        if (isFirst) VolumeLog.JournalFull(_logger, Name);
+        _uploader.Hurry(_appender.AppendedPosition);
     }
+
+    void IJournalSink.BucketNeeded(long position) => _uploader.Hurry(position);
 
     void IJournalSink.JournalFailed(Exception failure) => GoOffline("its local journal failed.", failure);
 
@@ -246,14 +287,14 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
             JournalEpoch = Epoch,
             JournalOwner = _identity.Owner,
             JournalId = _identity.JournalId,
-            LastWriteFlushed = progress.LastWrite,
+            LastWriteFlushed = _options.Durability == Durability.Journal ? progress.LastWrite : progress.LastWriteInBucket,
             LastWriteInBucket = progress.LastWriteInBucket,
         };
         try
         {
             using var timeout = new CancellationTokenSource(_options.CloseTimeout, _time);
             await Heartbeat.ReleaseAsync(_store, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
-            VolumeLog.Released(_logger, Name, Epoch, progress.LastWrite > progress.LastWriteInBucket ? ", once this journal has been sent" : "");
+            VolumeLog.Released(_logger, Name, Epoch, release.LastWriteFlushed > release.LastWriteInBucket ? ", once this journal has been sent" : "");
         }
         catch (Exception e)
         {
@@ -286,150 +327,19 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
         return BlockResult.Success;
     }
 
-    /// <summary>Serves a read from holes and memory alone; false if any of it must be fetched.</summary>
-    private bool TryReadAtOnce(BlockRange range, ScatterList destination)
-    {
-        for (uint done = 0; done < range.Blocks;)
-        {
-            var place = Find(range.Lba + done, range.Blocks - done);
-            var offset = (int)done * _record.BlockSizeBytes;
-            var length = (int)place.Blocks * _record.BlockSizeBytes;
-            ReadOnlyMemory<byte> blocks = default;
-            if (place.IsUnloaded) return false;
-            if (place.IsZero) destination.Clear(offset, length);
-            else if (place.InJournal ? _reader.TryGetCached(place.Journal, out blocks) : _reader.TryGetCached(place.Segment, out blocks)) Copy(blocks, place, destination, offset);
-            else return false;
-            done += place.Blocks;
-        }
-
-        return true;
-    }
-
-    private async Task<BlockResult> ReadSlowlyAsync(BlockRange range, ScatterList destination)
-    {
-        var fetches = new List<(Place Place, int Offset, Task<(BlockError Error, ReadOnlyMemory<byte> Blocks)> Task)>();
-        var result = BlockResult.Success;
-        try
-        {
-            for (uint done = 0; done < range.Blocks;)
-            {
-                var place = Find(range.Lba + done, range.Blocks - done);
-                if (place.IsUnloaded)
-                {
-                    result = await LoadAsync(place.Lba);
-                    if (!result.IsSuccess) break;
-                    continue;
-                }
-
-                var offset = (int)done * _record.BlockSizeBytes;
-                done += place.Blocks;
-                if (place.IsZero) destination.Clear(offset, (int)place.Blocks * _record.BlockSizeBytes);
-                else if (place.InJournal) result = await ReadJournaledAsync(place, destination, offset);
-                else fetches.Add((place, offset, _reader.ReadFrameAsync(place.Segment, place.Lba)));
-                if (!result.IsSuccess) break;
-            }
-        }
-        catch (ObjectDisposedException)
-        {
-            result = BlockError.Offline; // Closed meanwhile.
-        }
-        catch (IOException e)
-        {
-            GoOffline("its local journal failed.", e);
-            result = BlockError.Offline;
-        }
-
-        // All fetches are awaited, whatever the others gave: the destination is the initiator's until the last of them is done.
-        foreach (var (place, offset, task) in fetches)
-        {
-            var (error, blocks) = await task;
-            if (!result.IsSuccess) continue;
-            if (error == BlockError.None) Copy(blocks, place, destination, offset);
-            else result = new BlockResult(error, error == BlockError.Corrupt ? place.Lba : null);
-        }
-
-        return result;
-    }
-
-    /// <summary>
-    /// Reads blocks that were in the journal at the last look. The uploader may give their space back meanwhile, and a new batch overwrite
-    /// it; that is seen by the tail having passed them after the read, and then they are in the bucket: look again.
-    /// </summary>
-    private async ValueTask<BlockResult> ReadJournaledAsync(Place place, ScatterList destination, int offset)
-    {
-        for (var attempt = 0; attempt < ReadAttemptsMax; attempt++)
-        {
-            for (uint done = 0; ;)
-            {
-                var piece = Find(place.Lba + done, place.Blocks - done);
-                var at = offset + ((int)done * _record.BlockSizeBytes);
-                if (piece.IsUnloaded)
-                {
-                    var loaded = await LoadAsync(piece.Lba);
-                    if (!loaded.IsSuccess) return loaded;
-                    continue;
-                }
-
-                if (piece.IsZero)
-                {
-                    destination.Clear(at, (int)piece.Blocks * _record.BlockSizeBytes);
-                }
-                else if (piece.InJournal)
-                {
-                    var (intact, blocks) = await _reader.ReadRecordAsync(piece.Journal);
-                    if (_appender.TailPosition > piece.Journal.DataPosition) break;
-                    if (!intact) throw new IOException($"Journal '{_journal.Path}' does not return what was written to it at position {piece.Journal.DataPosition}.");
-                    _reader.Keep(piece.Journal, blocks);
-                    Copy(blocks, piece, destination, at);
-                }
-                else
-                {
-                    var (error, blocks) = await _reader.ReadFrameAsync(piece.Segment, piece.Lba);
-                    if (error != BlockError.None) return new BlockResult(error, error == BlockError.Corrupt ? piece.Lba : null);
-                    Copy(blocks, piece, destination, at);
-                }
-
-                done += piece.Blocks;
-                if (done == place.Blocks) return BlockResult.Success;
-            }
-        }
-
-        return BlockError.StoreUnavailable;
-    }
-
-    private void Copy(ReadOnlyMemory<byte> blocks, in Place place, ScatterList destination, int offset)
-    {
-        var first = place.InJournal ? place.Journal.BlockOffset : place.Segment.BlockOffset;
-        destination.CopyFrom(offset, blocks.Span.Slice(first * _record.BlockSizeBytes, (int)place.Blocks * _record.BlockSizeBytes));
-    }
-
-    private Place Find(ulong lba, uint blocksMax)
-    {
-        lock (_gate)
-        {
-            if (_journalMap.TryFind(lba, blocksMax, out var blocks, out var journal)) return new Place(lba, blocks, true, journal, default);
-            return _bucket.Map.Find(lba, blocks, out blocks, out var segment) switch
-            {
-                MapAnswer.Data => new Place(lba, blocks, false, default, segment),
-                MapAnswer.Hole => new Place(lba, blocks, true, JournalLocation.Zero(0), default),
-                _ => new Place(lba, blocks, false, default, default),
-            };
-        }
-    }
-
     /// <summary>Brings the map's leaf for a block.</summary>
-    private async ValueTask<BlockResult> LoadAsync(ulong lba)
+    async ValueTask<BlockError> IBlockPlaces.LoadAsync(ulong lba)
     {
         try
         {
             using var timeout = new CancellationTokenSource(_options.CommandTimeout, _time);
             await _loader.LoadAsync(lba, timeout.Token).AsTask().WaitAsync(timeout.Token);
-            return BlockResult.Success;
+            return BlockError.None;
         }
         catch (VolumeException e)
         {
             VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
-            return new BlockResult(BlockError.Corrupt, lba);
+            return BlockError.Corrupt;
         }
         catch (BlobStoreException e)
         {
@@ -440,7 +350,7 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
             }
 
             VolumeLog.MapDamaged(_logger, Name, lba, e.Message);
-            return new BlockResult(BlockError.Corrupt, lba);
+            return BlockError.Corrupt;
         }
         catch (OperationCanceledException)
         {
@@ -458,23 +368,9 @@ public sealed class Volume : IBlockDevice, IJournalSink, IUploadTarget, IHouseke
     {
         for (uint done = 0; done < blocks;)
         {
-            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && location.WriteNumber <= lastWrite)
+            if (_journalMap.TryFind(lba + done, blocks - done, out var length, out var location) && (Mutation.NewerWritesForgotten || location.WriteNumber <= lastWrite))
                 _journalMap.Remove(lba + done, length);
             done += length;
         }
-    }
-
-    private long EpochOf(long sequence)
-    {
-        lock (_gate) return _bucket.Epochs.EpochOf(sequence);
-    }
-
-    /// <summary>Where a run of blocks is.</summary>
-    private readonly record struct Place(ulong Lba, uint Blocks, bool InJournal, JournalLocation Journal, SegmentLocation Segment)
-    {
-        public bool IsZero => InJournal && Journal.IsZero;
-
-        /// <summary>Not known before the map's leaf is loaded.</summary>
-        public bool IsUnloaded => !InJournal && Segment == default;
     }
 }

@@ -30,6 +30,18 @@ internal static partial class VolumeLog
         Message = "Journal {Path} of volume {Volume} is older than the bucket and holds nothing that is not there; it starts anew after write {LastWrite}.")]
     public static partial void JournalOutdated(ILogger logger, string volume, string path, long lastWrite);
 
+    [LoggerMessage(EventId = 306, EventName = "JournalUnsafe", Level = LogLevel.Warning,
+        Message = "Journal directory {Path} is on {FileSystem}; it is used because journal.allowUnsafeFileSystem is set. Flushed writes can be lost.")]
+    public static partial void JournalUnsafe(ILogger logger, string path, string fileSystem);
+
+    [LoggerMessage(EventId = 307, EventName = "FlushSuspicious", Level = LogLevel.Warning,
+        Message = "A write and its fdatasync take {Microseconds} microseconds in journal directory {Path}. No disk is that fast: something below ignores flushes, and a power cut can lose flushed writes. Check the disk's write cache and the hypervisor's cache mode.")]
+    public static partial void FlushSuspicious(ILogger logger, string path, double microseconds);
+
+    [LoggerMessage(EventId = 308, EventName = "NoJournal", Level = LogLevel.Information,
+        Message = "Volume {Volume} is served without a journal directory: writes stay in memory, up to {CapacityBytes} bytes, until a flush brings them to the bucket.")]
+    public static partial void NoJournal(ILogger logger, string volume, long capacityBytes);
+
     [LoggerMessage(EventId = 310, EventName = "JournalFull", Level = LogLevel.Warning,
         Message = "Journal of volume {Volume} is full: writes wait for segments to reach the store.")]
     public static partial void JournalFull(ILogger logger, string volume);

@@ -30,6 +30,7 @@ public sealed class VolumeOpener
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
     private readonly StoreTrust? _trust;
 
@@ -41,20 +42,32 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, new LocalJournalDirectory(journalOptions.Directory), owner, time, random, logger, StoreTrust.OfThisProcess)
+        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger, trust: StoreTrust.OfThisProcess)
     {
     }
 
+    /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
     /// <param name="trust">Tests a store before its first volume is opened; null: it is taken for good.</param>
-    internal VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, IJournalDirectory journals, string owner, TimeProvider time, Random random, ILogger logger, StoreTrust? trust = null)
+    internal VolumeOpener(
+        IBlobStore store,
+        VolumeOptions options,
+        JournalOptions journalOptions,
+        IJournalDirectory journals,
+        string owner,
+        TimeProvider time,
+        Random random,
+        ILogger logger,
+        Func<Guid>? newNonce = null,
+        StoreTrust? trust = null)
     {
         _store = store;
-        _options = options;
+        _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
         _journalOptions = journalOptions;
         _journals = journals;
         _owner = owner;
         _time = time;
         _random = random;
+        _newNonce = newNonce ?? Guid.NewGuid;
         _logger = logger;
         _trust = trust;
     }
@@ -67,8 +80,8 @@ public sealed class VolumeOpener
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        if (_trust is not null) await _trust.CheckAsync(_store, _options, Guid.NewGuid, _logger, cancellationToken);
-        var handover = new Handover(_store, _options, _owner, _time, Guid.NewGuid, _logger) { Waits = Waits };
+        if (_trust is not null) await _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+        var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits };
         var state = await handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
         var recovered = await RecoverAsync(state, cancellationToken);
         try
@@ -76,8 +89,10 @@ public sealed class VolumeOpener
             var claim = await ClaimAsync(recovered, cancellationToken);
             var claimedAt = _time.GetTimestamp();
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
+            // It may have served already: a takeover of its segments by us would make no sense to anyone.
+            if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
             (after, _) = await handover.WaitOutAsync(after, claim.Epoch, claimedAt, recovered.Journal.Superblock, mayLeave: false, cancellationToken);
-            if (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id)
+            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);
@@ -87,7 +102,7 @@ public sealed class VolumeOpener
             var authority = new WriterAuthority(new LeaseTerms(_options.LeaseLength), _time);
             await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _logger);
+            return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _newNonce, _logger);
         }
         catch
         {
@@ -96,11 +111,16 @@ public sealed class VolumeOpener
         }
     }
 
+    private static IJournalDirectory DirectoryOf(JournalOptions options, TimeProvider time, ILogger logger) => options.Directory is { } directory
+        ? new LocalJournalDirectory(directory, options.AllowUnsafeFileSystem, time, logger)
+        : new MemoryJournalDirectory();
+
     private async Task<RecoveredVolume> RecoverAsync(LogState state, CancellationToken cancellationToken)
     {
         JournalFile? journal = null;
         try
         {
+            await _journals.ProbeAsync();
             var (opened, isNew) = await OpenJournalAsync(state.Volume.Id);
             journal = opened;
             var recovered = new RecoveredVolume(state, journal, _store);
@@ -108,7 +128,8 @@ public sealed class VolumeOpener
             if (isNew)
             {
                 await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
-                VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
+                if (_journals.IsVolatile) VolumeLog.NoJournal(_logger, state.Volume.Name, journal.CapacityBytes);
+                else VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
             else if (await ReplayAsync(recovered) is { } kept)
             {
@@ -153,7 +174,7 @@ public sealed class VolumeOpener
 
     private VolumeException JournalUnusable(Guid volumeId, Exception e) => new(
         VolumeErrorKind.LocalDisk,
-        $"The journal of volume {volumeId} cannot be used: {e.Message} Check the disk and the permissions of '{_journalOptions.Directory}', and that no other tcmu-gateway serves the volume on this host.",
+        $"The journal of volume {volumeId} cannot be used: {e.Message} Check the disk and the permissions of '{_journals.Name}', and that no other tcmu-gateway serves the volume on this host.",
         e);
 
     private async Task<(JournalFile Journal, bool IsNew)> OpenJournalAsync(Guid volumeId)
@@ -166,7 +187,7 @@ public sealed class VolumeOpener
         var disk = _journals.Create(unfinished, _journalOptions.CapacityBytes);
         try
         {
-            var journal = await JournalFile.CreateAsync(disk, volumeId, Guid.NewGuid(), 0);
+            var journal = await JournalFile.CreateAsync(disk, volumeId, _newNonce(), 0);
             _journals.Rename(unfinished, name);
             return (journal, true);
         }
@@ -185,7 +206,7 @@ public sealed class VolumeOpener
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
-        var ours = ContinuesOurEpoch(superblock, state);
+        var ours = Mutation.ForeignJournalReplayed || ContinuesOurEpoch(superblock, state);
         var lastJournaled = superblock.TailWrite;
         JournalBatchHeader first = default;
         await foreach (var (batch, content) in journal.RecoverAsync())
@@ -231,7 +252,7 @@ public sealed class VolumeOpener
         {
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
-            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : Guid.NewGuid(),
+            Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : _newNonce(),
             LeaseSeconds = _options.LeaseLength.TotalSeconds,
             JournalId = journal.Superblock.JournalId,
             CreatedAt = _time.GetUtcNow(),
@@ -245,7 +266,7 @@ public sealed class VolumeOpener
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
-            if (existing.Nonce != claim.Nonce)
+            if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
 
@@ -269,8 +290,7 @@ public sealed class VolumeOpener
         }
 
         var lookSentAt = _time.GetTimestamp();
-        if (await EpochLook.IsSupersededAsync(_store, state.Keys, claim.Epoch, null, cancellationToken))
-            throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by another gateway (epoch {claim.Epoch + 1}) while it was being opened here. Serve it from one gateway only.");
+        if (await EpochLook.IsSupersededAsync(_store, state.Keys, claim.Epoch, null, cancellationToken)) throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
         authority.Extend(lookSentAt);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
     }
@@ -281,9 +301,13 @@ public sealed class VolumeOpener
     /// </summary>
     private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
     {
-        if (state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
             throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_store.Description}: checkpoint '{state.Keys.Checkpoint(root.Id)}' was superseded while volume '{state.Volume.Name}' was being opened. Opening it again will find the newer one.");
     }
+
+    private static VolumeException ClaimedElsewhere(string volumeName, long epoch) => new(
+        VolumeErrorKind.Fenced,
+        $"Volume '{volumeName}' was claimed by another gateway (epoch {epoch}) while it was being opened here. Serve it from one gateway only.");
 
     private async Task StampAsync(JournalFile journal, JournalSuperblock superblock)
     {
@@ -293,7 +317,7 @@ public sealed class VolumeOpener
         }
         catch (IOException e)
         {
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journalOptions.Directory}'.", e);
+            throw new VolumeException(VolumeErrorKind.LocalDisk, $"Journal '{journal.Path}' cannot be written: {e.Message} Check the disk under '{_journals.Name}'.", e);
         }
     }
 }

@@ -10,6 +10,16 @@ public enum TakeoverPolicy
     Never,
 }
 
+/// <summary>What a flush, or a write that forces unit access, waits for.</summary>
+public enum Durability
+{
+    /// <summary>The journal's fdatasync: survives the process and a power cut, not the loss of the journal's disk.</summary>
+    Journal,
+
+    /// <summary>The segment that holds the data counts in the bucket: survives the loss of the whole machine.</summary>
+    Bucket,
+}
+
 /// <summary>How volumes are served. One set for all volumes of a gateway.</summary>
 public sealed record VolumeOptions
 {
@@ -45,6 +55,11 @@ public sealed record VolumeOptions
 
     /// <summary>Quiet time after which a checkpoint is written if it makes space free. Default 10 s.</summary>
     public TimeSpan CheckpointIdle { get; set; } = TimeSpan.FromSeconds(10);
+    /// <summary>What a flush waits for. Default: the journal; without a journal directory always the bucket.</summary>
+    public Durability Durability { get; set; } = Durability.Journal;
+
+    /// <summary>Percentage of the journal in use above which writes are slowed down, the more the fuller it is. Default 70; 10 to 100, 100 never slows.</summary>
+    public int HighWaterPercent { get; set; } = 70;
 
     /// <summary>
     /// Lease length L: how long this gateway may acknowledge after it last saw that nobody else claimed the volume; another one waits L and a
@@ -74,8 +89,16 @@ public sealed record JournalOptions
     public const long CapacityMinBytes = 64L << 20;
     public const long CapacityMaxBytes = 1L << 40;
 
-    /// <summary>Directory of the journal files, one for each volume. It must be on a local disk that honours fdatasync.</summary>
-    public string Directory { get; set; } = "/var/lib/tcmu-gateway/journal";
+    /// <summary>
+    /// Directory of the journal files, one for each volume. It must be on a local disk that honours fdatasync. Null: none; what is not in the
+    /// bucket is kept in memory, up to <see cref="CapacityBytes"/> for each volume, and every flush goes to the bucket.
+    /// </summary>
+    public string? Directory { get; set; } = "/var/lib/tcmu-gateway/journal";
+
+    /// <summary>
+    /// Accepts a directory in memory or on a network or FUSE file system, where fdatasync may promise nothing: for tests. Default: refused.
+    /// </summary>
+    public bool AllowUnsafeFileSystem { get; set; }
 
     /// <summary>Size of a new journal in bytes, reserved at once; an existing one keeps its size. Default 1 GiB; 64 MiB to 1 TiB.</summary>
     public long CapacityBytes { get; set; } = 1L << 30;

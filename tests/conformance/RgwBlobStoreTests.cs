@@ -134,6 +134,37 @@ public sealed class RgwBlobStoreTests : BlobStoreConformance
         File.Delete(file);
     }
 
+    [SkippableFact]
+    public async Task SignPayload_BothWays_StoreTheSame()
+    {
+        var options = await OptionsAsync();
+        await using var hashed = new S3BlobStore(options with { SignPayload = true });
+        await using var plain = new S3BlobStore(options);
+
+        foreach (var length in (int[])[0, 1, 3 << 20])
+        {
+            await hashed.PutAsync(new("hashed"), Bytes(length, seed: 1), Precondition.None, None);
+            await plain.PutAsync(new("plain"), Bytes(length, seed: 1), Precondition.None, None);
+            AssertSame(Bytes(length, seed: 1), await plain.ReadWholeAsync(new("hashed"), length, None));
+            AssertSame(Bytes(length, seed: 1), await hashed.ReadWholeAsync(new("plain"), length, None));
+        }
+    }
+
+    [SkippableFact]
+    public async Task Clock_AnHourOff_IsAccessDeniedAndSaysWhatToDo()
+    {
+        await using var store = new S3BlobStore(await OptionsAsync(), new ShiftedTime(TimeSpan.FromHours(1)));
+
+        List<BlobStoreException> errors =
+        [
+            await ThrowsAsync(BlobErrorKind.AccessDenied, () => Discard(store.ReadAsync(new("a"), 0, new byte[1], None))),
+            await ThrowsAsync(BlobErrorKind.AccessDenied, () => store.PutAsync(new("a"), new byte[1], Precondition.None, None)),
+            await ThrowsAsync(BlobErrorKind.AccessDenied, () => store.PutAsync(new("a"), new byte[2 << 20], Precondition.Absent, None)),
+        ];
+
+        Assert.All(errors, e => Assert.Contains("clock is off by more than the store allows: set it", e.Message, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Endpoint_ClosedPort_IsUnavailableAndNamesIt()
     {
@@ -310,6 +341,12 @@ public sealed class RgwBlobStoreTests : BlobStoreConformance
             await ThrowsAsync(BlobErrorKind.AccessDenied, async () => await ListAsync(store)),
         ];
         Assert.All(errors, e => Assert.DoesNotContain(secret, e.ToString(), StringComparison.Ordinal));
+    }
+
+    /// <summary>The system's time, but for the time of day.</summary>
+    private sealed class ShiftedTime(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + by;
     }
 
     /// <summary>Reads one request's head per connection, gives a canned answer, and closes.</summary>

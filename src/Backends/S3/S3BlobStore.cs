@@ -1,8 +1,6 @@
-using System.Globalization;
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
-using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
 using Gateway.Backends.Core;
@@ -16,27 +14,25 @@ namespace Gateway.Backends.S3;
 /// </remarks>
 public sealed class S3BlobStore : IBlobStore
 {
-    /// <summary>Body bytes in one write to the connection.</summary>
-    private const int BufferBytes = 256 << 10;
+    /// <summary>A put from this length on asks the store first whether it wants the body ("100-continue").</summary>
+    private const int ExpectContinueFromBytes = 1 << 20;
 
     private readonly S3StoreOptions _options;
     private readonly string _prefix;
-    private readonly bool _unsignedPayload;
     private readonly TimeProvider _time;
-    private readonly Lazy<AmazonS3Client> _client;
+    private readonly Lazy<S3Connection> _connection;
 
     /// <summary>Connects to nothing yet.</summary>
     /// <param name="options">Read once, here.</param>
-    /// <param name="time">Measures <see cref="S3StoreOptions.RequestTimeout"/>; the system's clock if null.</param>
+    /// <param name="time">Measures <see cref="S3StoreOptions.RequestTimeout"/>, and is signed with; the system's clock if null.</param>
     public S3BlobStore(S3StoreOptions options, TimeProvider? time = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(options.Bucket);
         _options = options with { };
         _prefix = options.Prefix.Length == 0 || options.Prefix.EndsWith('/') ? options.Prefix : options.Prefix + "/";
-        _unsignedPayload = !options.SignPayload && options.Endpoint?.Scheme != Uri.UriSchemeHttp;
         _time = time ?? TimeProvider.System;
         // Credentials that are missing now may be there for the next request: a failure is not kept.
-        _client = new Lazy<AmazonS3Client>(CreateClient, LazyThreadSafetyMode.PublicationOnly);
+        _connection = new Lazy<S3Connection>(() => new S3Connection(_options, _time), LazyThreadSafetyMode.PublicationOnly);
         Description = $"bucket {options.Bucket}{(_prefix.Length > 0 ? "/" + _prefix : "")} at {options.Endpoint?.GetLeftPart(UriPartial.Authority) ?? "AWS " + options.Region}";
     }
 
@@ -56,27 +52,15 @@ public sealed class S3BlobStore : IBlobStore
 
     public async ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
     {
-        using var body = new ReadOnlyMemoryStream(content);
-        var request = new PutObjectRequest
+        var body = new BlobContent(content);
+        try
         {
-            BucketName = _options.Bucket,
-            Key = _prefix + key.Value,
-            InputStream = body,
-            AutoCloseStream = false,
-            ContentType = "application/octet-stream",
-            // The body has its own CRC; a signature per 64 KiB chunk would copy all of it once more.
-            UseChunkEncoding = false,
-            DisableDefaultChecksumValidation = true,
-            DisablePayloadSigning = _unsignedPayload,
-            IfNoneMatch = precondition == Precondition.Absent ? "*" : null,
-        };
-        await RequestAsync(What(key), "putting", async token =>
+            await RequestAsync(What(key), "putting", token => PutBodyAsync(key, body, content, precondition, token), cancellationToken);
+        }
+        finally
         {
-            var response = await _client.Value.PutObjectAsync(request, token);
-            // Anything can answer 200. Every S3 store names what it has stored.
-            if (string.IsNullOrEmpty(response.ETag)) throw NotS3(What(key), "the put was answered without an ETag");
-            return 0;
-        }, cancellationToken);
+            await body.SentAsync();
+        }
     }
 
     public async ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken)
@@ -86,7 +70,7 @@ public sealed class S3BlobStore : IBlobStore
             return await RequestAsync(What(key), "looking at it", async token =>
             {
                 using var response = await GetRangeAsync(key, 0, 1, token);
-                return response is null ? 0L : ParseContentRange(response, What(key)).TotalBytes;
+                return response is null ? 0L : S3ContentRange.Parse(response, What(key)).TotalBytes;
             }, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
@@ -125,7 +109,7 @@ public sealed class S3BlobStore : IBlobStore
         {
             await RequestAsync(What(key), "removing", async token =>
             {
-                await _client.Value.DeleteObjectAsync(new DeleteObjectRequest { BucketName = _options.Bucket, Key = _prefix + key.Value }, token);
+                await _connection.Value.Client.DeleteObjectAsync(new DeleteObjectRequest { BucketName = _options.Bucket, Key = _prefix + key.Value }, token);
                 return 0;
             }, cancellationToken);
         }
@@ -137,7 +121,7 @@ public sealed class S3BlobStore : IBlobStore
 
     public ValueTask DisposeAsync()
     {
-        if (_client.IsValueCreated) _client.Value.Dispose();
+        if (_connection.IsValueCreated) _connection.Value.Dispose();
         return ValueTask.CompletedTask;
     }
 
@@ -145,63 +129,57 @@ public sealed class S3BlobStore : IBlobStore
 
     private BlobStoreException NotFound(BlobKey key) => new(BlobErrorKind.NotFound, $"{What(key)}: there is no such blob.");
 
-    private static BlobStoreException NotS3(string what, string why) =>
-        new(BlobErrorKind.Rejected, $"{what}: {why}: the endpoint does not behave like S3. Check that it is an S3 store's API port.");
+    private static BlobStoreException NotS3(string what, string why) => S3ErrorMapping.NotS3(what, why);
+
+    private async ValueTask<int> PutBodyAsync(BlobKey key, BlobContent body, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
+    {
+        var connection = _connection.Value;
+        // Every store checks the hash of a signed payload. The CRC, ten times as cheap, is checked by those that know it, and ignored by the others.
+        // Typed, since a plain null would become an empty memory here.
+        var payload = _options.SignPayload ? content : default(ReadOnlyMemory<byte>?);
+        var checksum = _options.SignPayload ? default(uint?) : ContentChecksum.Crc32C(content.Span);
+        using var request = await connection.Requests.PutAsync(key, body, payload, checksum, precondition, cancellationToken);
+        // Saves sending long bodies in vain, and costs each put a round trip.
+        request.Headers.ExpectContinue = content.Length >= ExpectContinueFromBytes;
+        using var response = await connection.SendAsync(request, cancellationToken);
+        // Anything can answer 200. Every S3 store names what it has stored.
+        if (!response.Headers.NonValidated.TryGetValues("ETag", out var etag) || etag.ToString().Length == 0) throw NotS3(What(key), "the put was answered without an ETag");
+        return 0;
+    }
 
     private async ValueTask<int> ReadRangeAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
     {
         using var response = await GetRangeAsync(key, offsetBytes, destination.Length, cancellationToken);
         if (response is null) return 0;
 
-        var range = ParseContentRange(response, What(key));
-        var expected = (int)Math.Min(destination.Length, range.TotalBytes - offsetBytes);
-        if (range.FirstByte != offsetBytes || range.LastByte - range.FirstByte + 1 != expected)
-            throw NotS3(What(key), $"asked for {destination.Length} bytes from {offsetBytes} on, the answer holds '{response.ContentRange}'");
-        var stream = response.ResponseStream;
-        var total = 0;
-        while (total < expected)
-        {
-            var read = await stream.ReadAsync(destination[total..expected], cancellationToken);
-            if (read == 0) throw new BlobStoreException(BlobErrorKind.Unavailable, $"{What(key)}: the answer broke off after {total} of {expected} bytes.");
-            total += read;
-        }
-
+        var range = S3ContentRange.Parse(response, What(key));
+        var expected = (int)Math.Clamp(range.TotalBytes - offsetBytes, 0, destination.Length);
+        if (expected == 0 || range.FirstByte != offsetBytes || range.LengthBytes != expected)
+            throw NotS3(What(key), $"asked for {destination.Length} bytes from {offsetBytes} on, the answer holds {range}");
+        await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
+        var total = await stream.ReadAtLeastAsync(destination[..expected], expected, throwOnEndOfStream: false, cancellationToken);
+        if (total < expected) throw new BlobStoreException(BlobErrorKind.Unavailable, $"{What(key)}: the answer broke off after {total} of {expected} bytes.");
+        // The end is met here, too: only then is the connection free for the next request.
+        if (await stream.ReadAsync(new byte[1], cancellationToken) > 0) throw NotS3(What(key), $"the answer goes on after {expected} bytes");
         return total;
     }
 
     /// <summary>The answer, or null where the blob ends at or before the offset.</summary>
-    private async ValueTask<GetObjectResponse?> GetRangeAsync(BlobKey key, long offsetBytes, int lengthBytes, CancellationToken cancellationToken)
+    private async ValueTask<HttpResponseMessage?> GetRangeAsync(BlobKey key, long offsetBytes, int lengthBytes, CancellationToken cancellationToken)
     {
-        var request = new GetObjectRequest
-        {
-            BucketName = _options.Bucket,
-            Key = _prefix + key.Value,
-            ByteRange = new ByteRange(offsetBytes, offsetBytes + lengthBytes - 1),
-        };
+        var connection = _connection.Value;
+        using var request = await connection.Requests.GetAsync(key, offsetBytes, lengthBytes, cancellationToken);
         try
         {
-            var response = await _client.Value.GetObjectAsync(request, cancellationToken);
-            if (response.HttpStatusCode == HttpStatusCode.PartialContent) return response;
+            var response = await connection.SendAsync(request, cancellationToken);
+            if (response.StatusCode == HttpStatusCode.PartialContent) return response;
             response.Dispose();
-            throw NotS3(What(key), $"a ranged GET was answered with status {(int)response.HttpStatusCode} instead of 206");
+            throw NotS3(What(key), $"a ranged GET was answered with status {(int)response.StatusCode} instead of 206");
         }
         catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             return null;
         }
-    }
-
-    private static (long FirstByte, long LastByte, long TotalBytes) ParseContentRange(GetObjectResponse response, string what)
-    {
-        // RFC 9110 14.4: "bytes first-last/total".
-        var text = response.ContentRange.AsSpan();
-        var dash = text.IndexOf('-');
-        var slash = text.IndexOf('/');
-        if (text.StartsWith("bytes ", StringComparison.Ordinal) && dash > 6 && slash > dash
-            && long.TryParse(text[6..dash], NumberStyles.None, CultureInfo.InvariantCulture, out var first)
-            && long.TryParse(text[(dash + 1)..slash], NumberStyles.None, CultureInfo.InvariantCulture, out var last)
-            && long.TryParse(text[(slash + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var total)) return (first, last, total);
-        throw NotS3(what, $"Content-Range is '{response.ContentRange}'");
     }
 
     private async IAsyncEnumerable<ListObjectsV2Response> PagesAsync(
@@ -216,7 +194,7 @@ public sealed class S3BlobStore : IBlobStore
         };
         do
         {
-            var page = await RequestAsync(Description, "listing", async token => await _client.Value.ListObjectsV2Async(request, token), cancellationToken);
+            var page = await RequestAsync(Description, "listing", async token => await _connection.Value.Client.ListObjectsV2Async(request, token), cancellationToken);
             // A web page is no listing, but parses as an empty one.
             if (page.Name is null && page.KeyCount is null) throw NotS3(Description, "the answer to a listing is none");
             yield return page;
@@ -242,36 +220,5 @@ public sealed class S3BlobStore : IBlobStore
             cancellationToken.ThrowIfCancellationRequested();
             throw S3ErrorMapping.Translate(timeout.IsCancellationRequested ? new TimeoutException() : e, what, action, _options);
         }
-    }
-
-    private AmazonS3Client CreateClient()
-    {
-        var config = new AmazonS3Config
-        {
-            ForcePathStyle = _options.ForcePathStyle ?? _options.Endpoint is not null,
-            // Retries are the caller's: one inside would turn our own success, its answer lost, into PreconditionFailed unseen.
-            MaxErrorRetry = 0,
-            MaxStaleConnectionRetries = 0,
-            // The SDK's default, a CRC in a trailer, is refused by older stores with 400.
-            RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
-            ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
-            Timeout = Timeout.InfiniteTimeSpan,
-            BufferSize = BufferBytes,
-            HttpClientFactory = new S3HttpClientFactory(_options),
-            DisableLogging = true,
-            LogMetrics = false,
-            EndpointDiscoveryEnabled = false,
-        };
-        if (_options.Endpoint is { } endpoint)
-        {
-            config.ServiceURL = endpoint.GetLeftPart(UriPartial.Authority);
-            config.AuthenticationRegion = _options.Region;
-        }
-        else
-        {
-            config.RegionEndpoint = Amazon.RegionEndpoint.GetBySystemName(_options.Region);
-        }
-
-        return S3Credentials.From(_options) is { } credentials ? new AmazonS3Client(credentials, config) : new AmazonS3Client(config);
     }
 }

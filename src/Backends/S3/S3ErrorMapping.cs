@@ -23,7 +23,7 @@ internal static class S3ErrorMapping
     public static BlobStoreException Translate(Exception exception, string what, string action, S3StoreOptions options)
     {
         if (exception is AmazonS3Exception s3) return TranslateAnswer(s3, what, action, options);
-        if (exception is OperationCanceledException or TimeoutException)
+        if (exception is TimeoutException or OperationCanceledException { InnerException: not TimeoutException })
             return Make(BlobErrorKind.Unavailable, $"no answer within {Math.Max(options.ConnectTimeout.TotalSeconds, options.RequestTimeout.TotalSeconds):0.#} s. Check the network and the store, or raise RequestTimeout.");
 
         for (var e = exception; e is not null; e = e.InnerException)
@@ -57,6 +57,11 @@ internal static class S3ErrorMapping
 
         BlobStoreException Make(BlobErrorKind kind, string why, Exception? inner = null) => new(kind, $"{what}: {action} failed: {why}", inner);
     }
+
+    /// <param name="what">Endpoint, bucket and key, for people.</param>
+    /// <param name="why">What no S3 store would do.</param>
+    public static BlobStoreException NotS3(string what, string why) =>
+        new(BlobErrorKind.Rejected, $"{what}: {why}: the endpoint does not behave like S3. Check that it is an S3 store's API port.");
 
     private static BlobStoreException TranslateAnswer(AmazonS3Exception answer, string what, string action, S3StoreOptions options)
     {

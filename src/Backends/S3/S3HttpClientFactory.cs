@@ -3,15 +3,11 @@ using Amazon.Runtime;
 
 namespace Gateway.Backends.S3;
 
-/// <summary>One HttpClient for one store, with the limits that the SDK's own does not set.</summary>
-internal sealed class S3HttpClientFactory(S3StoreOptions options) : HttpClientFactory
+/// <summary>Gives the SDK's client our connections, with the limits that its own do not set.</summary>
+/// <param name="handler">Of one store; stays its owner's.</param>
+internal sealed class S3HttpClientFactory(SocketsHttpHandler handler) : HttpClientFactory
 {
-    public override HttpClient CreateHttpClient(IClientConfig clientConfig) => new(new BodySteps(CreateHandler())) { Timeout = Timeout.InfiniteTimeSpan };
-
-    /// <summary>Kept by the SDK's client, and disposed with it.</summary>
-    public override string? GetConfigUniqueString(IClientConfig clientConfig) => null;
-
-    private SocketsHttpHandler CreateHandler() => new()
+    public static SocketsHttpHandler CreateHandler(S3StoreOptions options) => new()
     {
         ConnectTimeout = options.ConnectTimeout,
         MaxConnectionsPerServer = options.MaxConnections,
@@ -26,15 +22,8 @@ internal sealed class S3HttpClientFactory(S3StoreOptions options) : HttpClientFa
         ActivityHeadersPropagator = null,
     };
 
-    /// <summary>Asks "100-continue" only before long bodies: it saves sending them in vain, and costs each put a round trip.</summary>
-    private sealed class BodySteps(HttpMessageHandler inner) : DelegatingHandler(inner)
-    {
-        private const long ExpectContinueFromBytes = 1 << 20;
+    public override HttpClient CreateHttpClient(IClientConfig clientConfig) => new(handler, disposeHandler: false) { Timeout = Timeout.InfiniteTimeSpan };
 
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
-        {
-            request.Headers.ExpectContinue = request.Content?.Headers.ContentLength >= ExpectContinueFromBytes;
-            return base.SendAsync(request, cancellationToken);
-        }
-    }
+    /// <summary>Kept by the SDK's client, and disposed with it.</summary>
+    public override string? GetConfigUniqueString(IClientConfig clientConfig) => null;
 }

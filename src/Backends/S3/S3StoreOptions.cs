@@ -46,7 +46,8 @@ public sealed record S3StoreOptions : IValidatableObject
     [Range(1, 10_000)] public int MaxConnections { get; set; } = 64;
 
     /// <summary>
-    /// Sign the hash of what is put even over https, where TLS protects it already. Over http it is always signed. Default false.
+    /// Sign the SHA-256 of every body that is put, instead of sending its CRC-32C along. Every store checks the hash, not every one the CRC; it costs
+    /// 0.6 s of processor time per GB. For http over a network that is not trusted: over https TLS protects the body already. Default false.
     /// </summary>
     public bool SignPayload { get; set; }
 

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Gateway.Backends.Core;
+using Gateway.Bench;
+using Gateway.Bench.Suite;
 using Gateway.Configuration;
 using Gateway.Volumes;
 
@@ -28,6 +30,7 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(BenchCommand.Build());
         return root;
     }
 
@@ -47,7 +50,7 @@ internal static class CommandLine
         {
             return await command();
         }
-        catch (Exception e) when (e is ConfigurationException or VolumeException)
+        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException or SuiteException)
         {
             await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
             return ExitFailed;

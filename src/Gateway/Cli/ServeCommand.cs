@@ -36,7 +36,8 @@ internal static class ServeCommand
         return command;
     }
 
-    private static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level)
+    /// <summary>The daemon's host without its services: logging, systemd, the limit of a stop.</summary>
+    internal static HostApplicationBuilder NewHostBuilder(LogLevel level)
     {
         // The content root is not the working directory, which may be '/': nothing is read from there, and watching it would take for ever.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory, DisableDefaults = true });
@@ -53,6 +54,12 @@ internal static class ServeCommand
         });
         if (SystemdHelpers.IsSystemdService()) builder.Logging.AddSystemdConsole();
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = ShutdownTimeout);
+        return builder;
+    }
+
+    private static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level)
+    {
+        var builder = NewHostBuilder(level);
         builder.Services.AddSingleton<TimeProvider>(BootTimeProvider.Instance);
         builder.Services.AddSingleton(configuration);
         builder.Services.AddSingleton(arguments);

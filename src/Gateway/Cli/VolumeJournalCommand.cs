@@ -72,10 +72,10 @@ internal static class VolumeJournalCommand
         return command;
     }
 
-    private static string Find(string file, string directory)
+    private static string Find(string file, string? directory)
     {
         if (File.Exists(file)) return file;
-        var inside = Path.Combine(directory, file);
+        var inside = Path.Combine(directory ?? "", file);
         return File.Exists(inside) ? inside : throw new ConfigurationException($"There is no journal '{file}', nor one of that name in '{directory}'. 'tcmu-gateway volume journal list' shows what is there.");
     }
 

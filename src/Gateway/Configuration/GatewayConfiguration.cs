@@ -48,6 +48,8 @@ internal sealed record GatewayConfiguration
     {
         LeaseLength = TimeSpan.FromSeconds((volume is { } l ? Volumes.Each.GetValueOrDefault(l.ToString())?.LeaseSeconds : null) ?? Volumes.LeaseSeconds),
         Takeover = (volume is { } t ? Volumes.Each.GetValueOrDefault(t.ToString())?.Takeover : null) ?? Volumes.Takeover,
+        Durability = (volume is { } v ? Volumes.Each.GetValueOrDefault(v.ToString())?.Durability : null) ?? Volumes.Durability,
+        HighWaterPercent = Volumes.HighWaterPercent,
         SegmentBytes = Volumes.SegmentBytes,
         SealAfter = TimeSpan.FromSeconds(Volumes.SealAfterSeconds),
         UploadWindow = Volumes.UploadWindow,
@@ -65,7 +67,7 @@ internal sealed record GatewayConfiguration
             foreach (var fault in store.Faults()) yield return $"stores.{name}.{fault}";
         }
 
-        if (!Path.IsPathRooted(Journal.Directory)) yield return "journal.directory: must be an absolute path";
+        if (Journal.Directory is { } directory && !Path.IsPathRooted(directory)) yield return "journal.directory: must be an absolute path, or null for none";
         if (Journal.CapacityBytes is < JournalOptions.CapacityMinBytes or > JournalOptions.CapacityMaxBytes)
             yield return $"journal.capacityBytes: {Journal.CapacityBytes} is not between {JournalOptions.CapacityMinBytes} (64 MiB) and {JournalOptions.CapacityMaxBytes} (1 TiB)";
         foreach (var fault in Volumes.Faults()) yield return $"volumes.{fault}";
@@ -74,6 +76,12 @@ internal sealed record GatewayConfiguration
             if (name.Split('/') is not [var store, var path] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(path))
                 yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
             if (volume.LeaseSeconds is { } seconds && !VolumesSection.IsLease(seconds)) yield return $"volumes.each.{name}.{VolumesSection.LeaseFault}";
+        }
+
+        if (Journal.Directory is null)
+        {
+            foreach (var name in Volumes.Each.Where(v => v.Value.Durability == Durability.Journal).Select(v => v.Key))
+                yield return $"volumes.each.{name}.durability: without a journal.directory only the bucket can make a flush durable";
         }
     }
 }
@@ -114,6 +122,9 @@ internal sealed record StoreSection
     /// <summary>s3: a file that holds the secret access key and nothing else.</summary>
     public string? SecretAccessKeyFile { get; set; }
 
+    /// <summary>s3: sign the hash of every body, for http over a network that is not trusted. Default false.</summary>
+    public bool? SignPayload { get; set; }
+
     /// <summary>s3: seconds for one request. Default 20.</summary>
     public double? RequestTimeoutSeconds { get; set; }
 
@@ -133,6 +144,7 @@ internal sealed record StoreSection
             SecretAccessKeyFile = SecretAccessKeyFile,
         };
         if (Region is not null) options.Region = Region;
+        if (SignPayload is { } sign) options.SignPayload = sign;
         if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(seconds);
         return options;
     }
@@ -165,11 +177,17 @@ internal sealed record VolumeSection
 
     /// <summary>Default: that of all volumes.</summary>
     public TakeoverPolicy? Takeover { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public Durability? Durability { get; set; }
 }
 
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
 internal sealed record VolumesSection
 {
+    /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
+    public Durability Durability { get; set; } = Durability.Journal;
+
     public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
 
     /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
@@ -193,6 +211,9 @@ internal sealed record VolumesSection
     /// <summary>Bytes of frames kept in memory for each volume. Default 64 MiB.</summary>
     public long CacheBytes { get; set; } = 64 << 20;
 
+    /// <summary>Percentage of its journal in use above which a volume's writes are slowed down. Default 70.</summary>
+    public int HighWaterPercent { get; set; } = 70;
+
     /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
     public double CommandTimeoutSeconds { get; set; } = 20;
 
@@ -208,6 +229,7 @@ internal sealed record VolumesSection
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
         if (CacheBytes < 0) yield return "cacheBytes: must not be negative";
+        if (HighWaterPercent is < 10 or > 100) yield return "highWaterPercent: must be between 10 and 100";
         if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
         if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
     }
@@ -219,11 +241,14 @@ internal sealed class ConfigurationException(string message) : Exception(message
 /// <summary>"whenSilent" and "never", and no numbers.</summary>
 internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
+/// <summary>"journal" and "bucket", and no numbers.</summary>
+internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(TakeoverPolicyConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

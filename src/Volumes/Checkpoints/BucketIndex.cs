@@ -63,9 +63,7 @@ internal sealed class BucketIndex
         LastWrite = root.LastWrite;
         Epochs.Restore(root.Epochs);
         Blobs.Restore(root.MapBlobs, root.NextMapBlob);
-        var pages = new PiecePointer[root.MapPages.Length == 0 ? 0 : root.MapPages[^1].Number + 1];
-        foreach (var page in root.MapPages) pages[page.Number] = page.Pointer;
-        Map.RestorePages(pages, (uint)root.Position.Sequence);
+        Map.RestorePages(root.MapPages, (uint)root.Position.Sequence);
     }
 
     /// <summary>True: a piece of the map must be loaded before the segment can be applied.</summary>

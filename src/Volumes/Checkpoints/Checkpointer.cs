@@ -34,14 +34,14 @@ internal sealed class Checkpointer
     private readonly long _epoch;
     private readonly BucketIndex _index;
     private readonly Lock _gate;
-    private readonly SemaphoreSlim _commits;
+    private readonly AsyncMutex _commits;
     private readonly MapLoader _loader;
     private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
     private long _nextRoot = 1;
 
     public Checkpointer(
-        StoreWriter writer, VolumeRecord volume, VolumeKeys keys, long epoch, BucketIndex index, Lock gate, SemaphoreSlim commits, MapLoader loader, Func<Guid> newNonce, ILogger logger)
+        StoreWriter writer, VolumeRecord volume, VolumeKeys keys, long epoch, BucketIndex index, Lock gate, AsyncMutex commits, MapLoader loader, Func<Guid> newNonce, ILogger logger)
     {
         _writer = writer;
         _volume = volume;
@@ -56,20 +56,25 @@ internal sealed class Checkpointer
     }
 
     /// <summary>What a checkpoint made free: to be removed after a grace period.</summary>
+    /// <param name="IsNew">False: nothing has changed since the one in force, which may be that of an earlier epoch; what it made free is still there.</param>
     /// <param name="Root">The root before it.</param>
     /// <param name="MapBlobs">Map blobs that it does not refer to any more.</param>
     /// <param name="Segments">Segments without a live block.</param>
-    internal sealed record Superseded(BlobKey? Root, BlobKey[] MapBlobs, SegmentId[] Segments);
+    internal sealed record Superseded(bool IsNew, BlobKey? Root, BlobKey[] MapBlobs, SegmentId[] Segments);
 
-    /// <summary>Writes one checkpoint of all that counts now; one at a time. Null: nothing changed since the last one.</summary>
+    /// <summary>Writes one checkpoint of all that counts now, unless nothing has changed since the last one; one at a time.</summary>
     /// <exception cref="FencedException">A newer epoch exists, or somebody else writes in ours.</exception>
     /// <exception cref="VolumeException">A piece of the map is damaged.</exception>
     /// <exception cref="BlobStoreException">A base could not be read; nothing was written.</exception>
     /// <exception cref="OperationCanceledException">The volume is being closed.</exception>
-    public async Task<Superseded?> RunAsync(CancellationToken cancellationToken)
+    public async Task<Superseded> RunAsync(CancellationToken cancellationToken)
     {
         var capture = await CaptureAsync(cancellationToken);
-        if (capture is null) return null;
+        if (capture is null)
+        {
+            lock (_gate) return new Superseded(IsNew: false, null, [], DeadSegments());
+        }
+
         var published = false;
         try
         {
@@ -91,7 +96,7 @@ internal sealed class Checkpointer
             }
 
             VolumeLog.CheckpointStored(_logger, _volume.Name, root.Id, capture.Position, writing.LengthBytes);
-            return new Superseded(old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], capture.Dead);
+            return new Superseded(IsNew: true, old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], Mutation.DeadCountedLate ? DeadSegments() : capture.Dead);
         }
         finally
         {
@@ -119,7 +124,7 @@ internal sealed class Checkpointer
                 if (_index.SegmentsSinceRoot == 0 && _index.Map.DirtyLeaves == 0 && _index.Segments.EncodedDirtyBytes == 0) return null;
                 return new Capture(
                     _index.Map.Freeze(), _index.Map.Pages.ToArray(), _index.Segments.Freeze(), _index.Position, _index.LastWrite, [.. _index.Epochs.Spans], _index.BytesSinceRoot, _index.SegmentsSinceRoot,
-                    [.. _index.Segments.Segments().Where(s => s.LiveBlocks == 0).Select(s => new SegmentId(_index.Epochs.EpochOf(s.Sequence), s.Sequence))]);
+                    DeadSegments());
             }
         }
         finally
@@ -127,6 +132,8 @@ internal sealed class Checkpointer
             _commits.Release();
         }
     }
+
+    private SegmentId[] DeadSegments() => [.. _index.Segments.Segments().Where(s => s.LiveBlocks == 0).Select(s => new SegmentId(_index.Epochs.EpochOf(s.Sequence), s.Sequence))];
 
     /// <summary>Has the pieces in map blobs that are mostly dead written again, so that those blobs can go.</summary>
     private void MarkSparseBlobs()
@@ -196,7 +203,7 @@ internal sealed class Checkpointer
                 VolumeId = owner._volume.Id,
                 Id = id,
                 Nonce = nonce,
-                Position = capture.Position,
+                Position = Mutation.CheckpointCoversLater ? owner._index.Position : capture.Position,
                 LastWrite = capture.LastWrite,
                 Epochs = capture.Epochs,
                 MapPages = MapPages(),
@@ -237,7 +244,8 @@ internal sealed class Checkpointer
             var content = _content.WrittenSpan.ToArray();
             _content = new ArrayBufferWriter<byte>();
             new MapBlobHeader(owner._volume.Id, Id, content.Length).WriteTo(content);
-            await owner._writer.PutAsync(owner._keys.MapBlob(Id), content, cancellationToken);
+            var put = owner._writer.PutAsync(owner._keys.MapBlob(Id), content, cancellationToken);
+            if (!Mutation.RootBeforeLeaves) await put;
             Added.Add(new MapBlobUse(_number, Id, (uint)content.Length, (uint)(content.Length - MapBlobHeader.HeaderLengthBytes)));
         }
     }

@@ -53,7 +53,7 @@ internal sealed class Housekeeper : IAsyncDisposable
         long epoch,
         BucketIndex index,
         Lock gate,
-        SemaphoreSlim commits,
+        AsyncMutex commits,
         MapLoader loader,
         SegmentUploader uploader,
         IHousekeptVolume target,
@@ -106,9 +106,17 @@ internal sealed class Housekeeper : IAsyncDisposable
     /// <summary>Ends at once.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         _signal.Set();
-        await _loop;
+        try
+        {
+            await _loop.WaitAsync(StoreWriter.StopGrace, _time);
+        }
+        catch (TimeoutException)
+        {
+            return; // A store deaf to cancellation is left behind, with what its calls may still use.
+        }
+
         await _timer.DisposeAsync();
         _stop.Dispose();
     }
@@ -218,10 +226,11 @@ internal sealed class Housekeeper : IAsyncDisposable
     {
         try
         {
-            if (await _checkpointer.RunAsync(_stop.Token) is not { } superseded || closing) return;
+            var superseded = await _checkpointer.RunAsync(_stop.Token);
+            if (closing) return;
             var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
             _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
-            if (_swept) return;
+            if (_swept || !superseded.IsNew) return;
             var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
             _swept = true;
             if (roots.Length + blobs.Length > 0) VolumeLog.LeftoversFound(_logger, _volume.Name, roots.Length + blobs.Length);

@@ -22,7 +22,7 @@ internal sealed class Remover(
     public int Count => _due.Count;
 
     /// <summary>How long until the first batch is due; null: none waits.</summary>
-    public TimeSpan? DueIn => _due.TryPeek(out var next) ? Max(options.RemoveAfter - time.GetElapsedTime(next.At), TimeSpan.Zero) : null;
+    public TimeSpan? DueIn => _due.TryPeek(out var next) ? Max((Mutation.RemovedAtOnce ? TimeSpan.Zero : options.RemoveAfter) - time.GetElapsedTime(next.At), TimeSpan.Zero) : null;
 
     /// <summary>Takes note of what a durable checkpoint has made free.</summary>
     public void Add(BlobKey[] roots, BlobKey[] blobs)
@@ -37,7 +37,7 @@ internal sealed class Remover(
         while (DueIn == TimeSpan.Zero)
         {
             var (_, roots, blobs) = _due.Dequeue();
-            await writer.RefuseIfFencedAsync(cancellationToken);
+            if (!Mutation.RemovedWithoutLook) await writer.RefuseIfFencedAsync(cancellationToken);
             var stuck = await RemoveAsync(roots, cancellationToken);
             if (stuck.Length > 0)
             {
@@ -45,7 +45,7 @@ internal sealed class Remover(
                 continue;
             }
 
-            if (roots.Length > 0) await writer.RefuseIfFencedAsync(cancellationToken);
+            if (roots.Length > 0 && !Mutation.RemovedWithoutLook) await writer.RefuseIfFencedAsync(cancellationToken);
             Add([], await RemoveAsync(blobs, cancellationToken));
         }
     }

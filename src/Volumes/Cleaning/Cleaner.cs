@@ -85,7 +85,8 @@ internal sealed class Cleaner(
             {
                 var dataBytes = survivors.Sum(s => s.Content.Length);
                 using var builder = new MovedSegmentBuilder(volume, dataBytes, _history, SegmentBufferPool.Shared);
-                        foreach (var survivor in survivors) builder.TryAdd(survivor.Lba, survivor.Content.Span);
+                foreach (var survivor in survivors)
+                    if (!builder.TryAdd(survivor.Lba, survivor.Content.Span)) throw new InvalidOperationException("A moved segment has no room for what it was made for.");
                 var segment = builder.Build(id, newNonce(), time.GetUtcNow(), lastWrite, covered);
                 length = segment.Content.Length;
                 return segment;

@@ -10,7 +10,8 @@ internal sealed class FrameCompressor : IDisposable
     /// <summary>Compression pays if it saves at least 1 / this of the blocks: less is not worth decompressing for.</summary>
     public const int PaysFraction = 16;
 
-    private const int ZstdLevel = 3;
+    /// <summary>Level 3 saves 2 to 6 % more and takes twice the time; level 1 is nearly as fast as LZ4.</summary>
+    private const int ZstdLevel = 1;
 
     private readonly byte[] _room = GC.AllocateUninitializedArray<byte>(FrameHeader.PayloadMaxBytes);
     private Compressor? _zstd;

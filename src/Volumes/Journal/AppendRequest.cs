@@ -16,19 +16,21 @@ internal sealed class AppendRequest(Action<AppendRequest> giveBack) : IValueTask
 
     public bool ForceUnitAccess { get; private set; }
 
-    /// <summary>When it was queued, in the time provider's timestamps.</summary>
-    public long EnqueuedAt { get; private set; }
+    /// <summary>When it arrived, in the time provider's timestamps.</summary>
+    public long ArrivedAt { get; private set; }
 
     /// <summary>For one that waits for a flush: the position that must be durable.</summary>
     public long DurableTarget { get; set; }
 
+    /// <summary>Records that it takes at most: a piece of nothing but zeroes takes no data.</summary>
     public int RecordCount => Source is null ? 1 : (Source.LengthBytes + JournalFile.RecordDataMaxBytes - 1) / JournalFile.RecordDataMaxBytes;
 
+    /// <summary>Data that it takes at most.</summary>
     public int DataBytes => Source?.LengthBytes ?? 0;
 
     public ValueTask<BlockResult> Begin(BlockRange range, ScatterList? source, bool forceUnitAccess, long now)
     {
-        (Range, Source, ForceUnitAccess, EnqueuedAt) = (range, source, forceUnitAccess, now);
+        (Range, Source, ForceUnitAccess, ArrivedAt, DurableTarget) = (range, source, forceUnitAccess, now, 0);
         return new ValueTask<BlockResult>(this, _core.Version);
     }
 

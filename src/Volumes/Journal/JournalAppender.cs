@@ -1,6 +1,5 @@
+using System.Runtime.CompilerServices;
 using Gateway.Scsi;
-using Gateway.Scsi.Interop;
-using Gateway.Volumes.Formats;
 using Gateway.Volumes.Leases;
 
 namespace Gateway.Volumes.Journal;
@@ -11,19 +10,24 @@ internal interface IJournalSink
     /// <summary>A batch is in the journal (not yet flushed); called before any of its writes completes. <paramref name="page"/> holds its records.</summary>
     void Appended(in JournalBatch batch, ReadOnlySpan<byte> page);
 
-    /// <summary>Writes wait for space: bring segments to the bucket now.</summary>
-    void SpaceNeeded();
+    /// <summary>Writes wait for space: bring segments to the bucket now. <paramref name="isFirst"/>: for the first time since there was plenty.</summary>
+    void SpaceNeeded(bool isFirst);
+
+    /// <summary>Flushes wait until everything before a journal position is in the bucket.</summary>
+    void BucketNeeded(long position);
 
     /// <summary>The local disk failed, or this code did; nothing more will be written. Called before any command ends because of it.</summary>
     void JournalFailed(Exception failure);
 }
 
 /// <summary>
-/// Group commit. One loop turns all queued writes into batches, one vectored write each, straight from the commands' buffers; another
-/// flushes, one fdatasync for all who wait. A write completes when its batch is in the file and in the map; one that forces unit access
-/// when a flush that started after that is done. Writes take effect in the order in which they were queued.
+/// Group commit. One loop turns all queued writes into batches, one vectored write each, straight from the commands' buffers. A write
+/// completes when its batch is in the file and in the map; one that forces unit access when it is durable (<see cref="JournalFlusher"/>).
+/// Writes take effect in the order in which they were queued.
 /// </summary>
 /// <remarks>
+/// An idle loop runs on in the call that queues a write: a write to the page cache costs less than handing it to another thread. Not while
+/// the disk flushes, since then it may block; and not inside <see cref="BeginBurst"/>, so that what comes together is one batch.
 /// The queue is bounded by the ring: every request belongs to a command in flight. A batch is bounded by its first page's records and by
 /// <see cref="BatchDataMaxBytes"/>; a single request may be larger.
 /// </remarks>
@@ -31,64 +35,86 @@ internal sealed class JournalAppender : IAsyncDisposable
 {
     private const int BatchDataMaxBytes = 1 << 20;
 
+    // What timers are good for: less is not worth a wait.
+    private static readonly TimeSpan WaitMin = TimeSpan.FromMilliseconds(1);
+
     private readonly JournalFile _journal;
     private readonly IJournalSink _sink;
     private readonly CompletionGate _completions;
+    private readonly JournalFlusher _flusher;
     private readonly TimeProvider _time;
-    private readonly TimeSpan _spaceTimeout;
+    private readonly TimeSpan _timeout;
     private readonly long _epoch;
+    private readonly int _batchDataMaxBytes;
 
     private readonly Lock _gate = new();
     private readonly Queue<AppendRequest> _queue = new();
-    private readonly List<AppendRequest> _flushWaiters = [];
     private readonly Stack<AppendRequest> _pool = new();
+    private readonly BackPressure _pressure;
     private readonly AsyncSignal _appendSignal = new();
-    private readonly AsyncSignal _flushSignal = new();
     private readonly AsyncSignal _spaceSignal = new();
+    private readonly ITimer _spaceTimer;
+    private long _waitingBytes;
+    private volatile BlockError _failure;
+    private volatile bool _inBurst;
+    private volatile bool _stopping;
 
     // Of the append loop alone.
     private readonly List<AppendRequest> _batch = [];
-    private readonly NativeBuffer _page = new(JournalBatchHeader.PageBytes);
-    private readonly NativeBuffer _zeroes = new(JournalBatchHeader.PageBytes);
-    private readonly ScatterList _content = new();
-    private readonly int _blockLengthBytes;
-    private readonly int _batchDataMaxBytes;
+    private readonly BatchEncoder _encoder;
+    private readonly BatchEncoder _padding;
     private long _nextWrite;
+    private bool _wasFull;
+    private Task _loop = Task.CompletedTask;
 
-    private long _tail;
-    private long _appended;
-    private long _durable;
-    private BlockError _failure;
-    private bool _stopping;
-    private bool _flushStopping;
-    private Task _appendLoop = Task.CompletedTask;
-    private Task _flushLoop = Task.CompletedTask;
-
-    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, int blockLengthBytes, TimeSpan spaceTimeout, TimeProvider time)
+    /// <param name="journal">The journal, recovered.</param>
+    /// <param name="sink">Its volume.</param>
+    /// <param name="completions">What its commands pass when they have succeeded.</param>
+    /// <param name="epoch">What its batches are written under.</param>
+    /// <param name="nextWrite">Number of the next write.</param>
+    /// <param name="appendedPosition">End of the last batch that holds writes.</param>
+    /// <param name="blockLengthBytes">Logical block length.</param>
+    /// <param name="options">Durability, deadline, high-water mark.</param>
+    /// <param name="time">The clock.</param>
+    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, long appendedPosition, int blockLengthBytes, VolumeOptions options, TimeProvider time)
     {
         _journal = journal;
         _sink = sink;
         _completions = completions;
         _time = time;
-        _spaceTimeout = spaceTimeout;
+        _timeout = options.CommandTimeout;
         _epoch = epoch;
         _nextWrite = nextWrite;
-        _blockLengthBytes = blockLengthBytes;
         _batchDataMaxBytes = (int)Math.Min(BatchDataMaxBytes, journal.CapacityBytes / 4); // With padding before it, it must still fit.
-        _tail = journal.Superblock.TailPosition;
-        _appended = journal.Head;
-        _durable = _tail; // What recovery found may still be in the page cache of a process that was killed.
+        _encoder = new BatchEncoder(blockLengthBytes);
+        _padding = new BatchEncoder(blockLengthBytes);
+        _pressure = new BackPressure(journal.CapacityBytes, options.HighWaterPercent, time);
+        _flusher = new JournalFlusher(journal, options.Durability, _timeout, time, completions, FailJournal, sink.BucketNeeded) { AppendedPosition = appendedPosition };
+        _spaceTimer = time.CreateTimer(static signal => ((AsyncSignal)signal!).Set(), _spaceSignal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Behind the last batch in the file.</summary>
-    public long AppendedPosition => Volatile.Read(ref _appended);
+    public long AppendedPosition => _flusher.AppendedPosition;
 
-    public long TailPosition => Volatile.Read(ref _tail);
+    public long TailPosition => _flusher.TailPosition;
 
     public void Start()
     {
-        _appendLoop = RunAppendLoopAsync();
-        _flushLoop = RunFlushLoopAsync();
+        _loop = RunAsync();
+        _flusher.Start();
+    }
+
+    /// <summary>More writes follow at once: none of them starts an append before <see cref="EndBurst"/>, which must come soon.</summary>
+    public void BeginBurst() => _inBurst = true;
+
+    /// <summary>Appends what was queued meanwhile.</summary>
+    public void EndBurst()
+    {
+        if (!_inBurst) return;
+        _inBurst = false;
+        lock (_gate)
+            if (_queue.Count == 0) return;
+        _appendSignal.Set(inline: !_flusher.IsSyncing);
     }
 
     /// <summary>Queues a write of <paramref name="source"/>, or of zeroes when it is null.</summary>
@@ -102,27 +128,29 @@ internal sealed class JournalAppender : IAsyncDisposable
             var request = Rent();
             result = request.Begin(range, source, forceUnitAccess, _time.GetTimestamp());
             _queue.Enqueue(request);
+            _waitingBytes += request.DataBytes;
         }
 
-        _appendSignal.Set();
+        if (!_inBurst) _appendSignal.Set(inline: !_flusher.IsSyncing);
         return result;
     }
 
     /// <summary>Completes when everything that was appended before the call is durable.</summary>
     public ValueTask<BlockResult> FlushAsync()
     {
+        AppendRequest request;
         ValueTask<BlockResult> result;
+        var position = AppendedPosition;
         lock (_gate)
         {
             if (_failure != BlockError.None) return new(_failure);
-            if (_durable >= _appended) return _completions.GuardAsync(new(BlockResult.Success));
-            var request = Rent();
+            if (_flusher.DurablePosition >= position) return _completions.GuardAsync(new(BlockResult.Success));
+            request = Rent();
             result = request.Begin(default, null, false, _time.GetTimestamp());
-            request.DurableTarget = _appended;
-            _flushWaiters.Add(request);
         }
 
-        _flushSignal.Set();
+        _flusher.Add(request, position);
+        _flusher.Request(position);
         return result;
     }
 
@@ -130,7 +158,8 @@ internal sealed class JournalAppender : IAsyncDisposable
     public void Release(long tail)
     {
         _completions.Ledger.Stored(tail, _journal.Superblock.TailWrite);
-        Volatile.Write(ref _tail, tail);
+        lock (_gate) _pressure.Released(tail - TailPosition);
+        _flusher.Released(tail);
         _spaceSignal.Set();
     }
 
@@ -142,28 +171,27 @@ internal sealed class JournalAppender : IAsyncDisposable
         {
             if (_failure != BlockError.None) return;
             _failure = error;
-            waiting = [.. _queue, .. _flushWaiters];
+            waiting = [.. _queue];
             _queue.Clear();
-            _flushWaiters.Clear();
         }
 
         foreach (var request in waiting) request.Complete(error);
+        _flusher.Fail(error);
         _spaceSignal.Set();
     }
 
-    /// <summary>Appends what is queued, flushes it, and ends. Requests that come later fail.</summary>
+    /// <summary>Appends what is queued, flushes it to the disk, and ends. Requests that come later fail.</summary>
     public async ValueTask DisposeAsync()
     {
         lock (_gate) _stopping = true;
         _appendSignal.Set();
         _spaceSignal.Set();
-        await _appendLoop;
-        lock (_gate) _flushStopping = true;
-        _flushSignal.Set();
-        await _flushLoop;
+        await _loop;
+        await _flusher.DisposeAsync();
         Fail(BlockError.Offline);
-        _page.Dispose();
-        _zeroes.Dispose();
+        await _spaceTimer.DisposeAsync();
+        _encoder.Dispose();
+        _padding.Dispose();
     }
 
     private AppendRequest Rent() => _pool.TryPop(out var request) ? request : new AppendRequest(GiveBack);
@@ -173,7 +201,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         lock (_gate) _pool.Push(request);
     }
 
-    private async Task RunAppendLoopAsync()
+    private async Task RunAsync()
     {
         try
         {
@@ -216,165 +244,104 @@ internal sealed class JournalAppender : IAsyncDisposable
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AppendBatchAsync()
     {
-        var dataBytes = 0;
-        foreach (var request in _batch) dataBytes += request.DataBytes;
-        var lengthBytes = JournalBatchHeader.PageBytes + RoundUp(dataBytes);
+        _encoder.Encode(_batch);
+        var lengthBytes = _encoder.Content.LengthBytes;
         var padBytes = lengthBytes > _journal.RoomToEnd ? _journal.RoomToEnd : 0;
-        if (!await WaitForSpaceAsync(padBytes + lengthBytes))
+        var error = await WaitForSpaceAsync(padBytes + lengthBytes);
+        if (error != BlockError.None)
         {
-            CompleteBatch(_failure == BlockError.None ? BlockError.JournalFull : _failure);
+            CompleteBatch(error);
             return;
         }
 
         if (padBytes > 0) await AppendPaddingAsync(padBytes);
-        var header = new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, Volatile.Read(ref _durable), lengthBytes, Encode());
-        header.WriteTo(_page.Span, _journal.Seed);
-        await _journal.AppendAsync(_content);
+        var header = new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, _flusher.SyncedPosition, lengthBytes, _encoder.RecordCount);
+        _encoder.Seal(header, _journal.Seed);
+        if (Mutation.AcknowledgeBeforeAppend && _batch.Count > 0) CompleteBatch(BlockError.None);
+        await _journal.AppendAsync(_encoder.Content);
         _nextWrite += header.RecordCount;
-        _sink.Appended(new JournalBatch(header, dataBytes), _page.Span);
-        Volatile.Write(ref _appended, header.EndPosition);
+        _sink.Appended(new JournalBatch(header, _encoder.DataBytes), _encoder.Page);
+        _flusher.AppendedPosition = header.EndPosition;
         CompleteBatch(BlockError.None);
     }
 
-    /// <summary>Lays the batch out in <see cref="_content"/> and its records in <see cref="_page"/>; returns their number.</summary>
-    private int Encode()
-    {
-        _content.Reset();
-        _content.Add(_page);
-        var page = _page.Span;
-        page.Clear();
-        var count = 0;
-        foreach (var request in _batch)
-        {
-            if (request.Source is not { } source)
-            {
-                Put(new JournalRecord(request.Range.Lba, request.Range.Blocks, JournalRecordKind.Zero, 0, 0, 0));
-                continue;
-            }
-
-            for (var done = 0; done < source.LengthBytes;)
-            {
-                var length = Math.Min(source.LengthBytes - done, JournalFile.RecordDataMaxBytes);
-                var lba = request.Range.Lba + (ulong)(done / _blockLengthBytes);
-                Put(new JournalRecord(lba, (uint)(length / _blockLengthBytes), JournalRecordKind.Data, _content.LengthBytes, length, Checksum(source, done, length)));
-                _content.AddSlice(source, done, length);
-                done += length;
-            }
-        }
-
-        _content.Add(_zeroes, RoundUp(_content.LengthBytes) - _content.LengthBytes);
-        return count;
-
-        void Put(JournalRecord record) =>
-            record.WriteTo(_page.Span[(JournalBatchHeader.HeaderLengthBytes + (count++ * JournalRecord.RecordLengthBytes))..]);
-    }
-
-    private static uint Checksum(ScatterList source, int offsetBytes, int lengthBytes)
-    {
-        uint crc = 0;
-        var walker = new ScatterList.Walker(source, offsetBytes, lengthBytes);
-        while (walker.MoveNext(out var piece)) crc = Crc32C.Compute(piece, crc);
-        return crc;
-    }
-
     /// <summary>Skips to the start of the ring: a batch never wraps. Only the padding's first page is written.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AppendPaddingAsync(int lengthBytes)
     {
-        _page.Span.Clear();
-        new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, Volatile.Read(ref _durable), lengthBytes, 0).WriteTo(_page.Span, _journal.Seed);
-        _content.Reset();
-        _content.Add(_page);
-        await _journal.AppendAsync(_content);
+        _padding.EncodePadding();
+        _padding.Seal(new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, _flusher.SyncedPosition, lengthBytes, 0), _journal.Seed);
+        await _journal.AppendAsync(_padding.Content);
         _journal.SkipTo(_journal.Head + lengthBytes - JournalBatchHeader.PageBytes);
     }
 
-    private async ValueTask<bool> WaitForSpaceAsync(int neededBytes)
+    /// <summary>Holds the batch back as the back-pressure asks, and until there is space for it, or until its oldest command must end.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<BlockError> WaitForSpaceAsync(int neededBytes)
     {
-        if (HasSpace()) return _failure == BlockError.None;
-        _sink.SpaceNeeded();
-        using var timer = _time.CreateTimer(static signal => ((AsyncSignal)signal!).Set(), _spaceSignal, _spaceTimeout, Timeout.InfiniteTimeSpan);
+        if (_journal.Head == TailPosition)
+            lock (_gate) _pressure.Begin();
         while (_failure == BlockError.None)
         {
-            if (HasSpace()) return true;
-            var deadline = _spaceTimeout - _time.GetElapsedTime(_batch[0].EnqueuedAt);
-            if (deadline <= TimeSpan.Zero || _stopping) return false;
-            timer.Change(deadline, Timeout.InfiniteTimeSpan);
+            var usedBytes = _journal.Head - TailPosition + neededBytes;
+            if (!_pressure.IsOn(usedBytes))
+            {
+                _wasFull = false;
+                return BlockError.None;
+            }
+
+            var waited = _time.GetElapsedTime(_batch[0].ArrivedAt);
+            TimeSpan limit;
+            if (usedBytes <= _journal.CapacityBytes)
+            {
+                lock (_gate) limit = _pressure.Delay(usedBytes, _waitingBytes);
+                if (_stopping || limit - waited < WaitMin) return BlockError.None;
+            }
+            else
+            {
+                limit = _timeout;
+                if (_stopping || waited >= limit) return BlockError.JournalFull;
+                _sink.SpaceNeeded(isFirst: !_wasFull);
+                _wasFull = true;
+            }
+
+            _spaceTimer.Change(limit - waited, Timeout.InfiniteTimeSpan);
             await _spaceSignal.WaitAsync();
         }
 
-        return false;
-
-        bool HasSpace() => _journal.CapacityBytes - (_journal.Head - Volatile.Read(ref _tail)) >= neededBytes;
+        return _failure;
     }
 
+    /// <summary>Ends the batch's requests; those that force unit access only when they are durable.</summary>
     private void CompleteBatch(BlockError error)
     {
+        var position = AppendedPosition;
         var flush = false;
         var isOpen = _completions.IsOpen;
+        var bytes = 0;
         foreach (var request in _batch)
         {
-            if (error == BlockError.None && request.ForceUnitAccess)
+            bytes += request.DataBytes;
+
+            // Whoever lost the volume meanwhile acknowledges nothing, though the write is in its journal.
+            if (error == BlockError.None) error = _failure;
+            if (error == BlockError.None && request.ForceUnitAccess && !Mutation.ForceUnitAccessIgnored)
             {
-                request.DurableTarget = _appended;
-                lock (_gate)
-                {
-                    if (_failure == BlockError.None)
-                    {
-                        _flushWaiters.Add(request);
-                        flush = true;
-                        continue;
-                    }
-                }
-
-                request.Complete(_failure);
-                continue;
+                flush = true;
+                _flusher.Add(request, position);
             }
-
-            _completions.Complete(request, error, isOpen);
+            else
+            {
+                _completions.Complete(request, error, isOpen);
+            }
         }
 
         _batch.Clear();
-        if (flush) _flushSignal.Set();
-    }
-
-    private async Task RunFlushLoopAsync()
-    {
-        var done = new List<AppendRequest>();
-        try
-        {
-            while (true)
-            {
-                await _flushSignal.WaitAsync();
-                var target = Volatile.Read(ref _appended);
-                if (target > _durable)
-                {
-                    await _journal.FlushAsync();
-                    Volatile.Write(ref _durable, target);
-                }
-
-                bool stop;
-                lock (_gate)
-                {
-                    foreach (var waiter in _flushWaiters)
-                        if (waiter.DurableTarget <= target) done.Add(waiter);
-                    _flushWaiters.RemoveAll(w => w.DurableTarget <= target);
-                    if (_flushWaiters.Count > 0) _flushSignal.Set();
-                    stop = _flushStopping && _flushWaiters.Count == 0;
-                }
-
-                var isOpen = _completions.IsOpen;
-                foreach (var waiter in done) _completions.Complete(waiter, BlockResult.Success, isOpen);
-                done.Clear();
-                if (stop) return;
-            }
-        }
-        catch (Exception e)
-        {
-            // After a failed fdatasync the kernel may have dropped the dirty pages: trying again could succeed and mean nothing.
-            FailJournal(e);
-        }
+        lock (_gate) _waitingBytes -= bytes;
+        if (flush) _flusher.Request(position);
     }
 
     private void FailJournal(Exception failure)
@@ -382,6 +349,4 @@ internal sealed class JournalAppender : IAsyncDisposable
         _sink.JournalFailed(failure);
         Fail(BlockError.Offline);
     }
-
-    private static int RoundUp(int bytes) => (bytes + JournalBatchHeader.PageBytes - 1) / JournalBatchHeader.PageBytes * JournalBatchHeader.PageBytes;
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;
@@ -100,7 +101,7 @@ internal sealed class JournalFile : IDisposable
         var first = JournalSuperblock.TryParse(slots, disk.Name, out var a);
         var second = JournalSuperblock.TryParse(slots.AsSpan(JournalSuperblock.SlotLengthBytes), disk.Name, out var b);
         if (!first && !second) throw NotAJournal(disk.Name);
-        var superblock = !second || (first && a.Generation > b.Generation) ? a : b;
+        var superblock = !second || (first && a.Generation > b.Generation != Mutation.OlderSuperblockTaken) ? a : b;
         if (superblock.VolumeId != volumeId)
             throw new VolumeException(VolumeErrorKind.JournalMismatch, $"Journal '{disk.Name}' belongs to another volume ({superblock.VolumeId}), not to {volumeId}. Move the file away; it may hold writes of that volume that are not in its bucket yet.");
         var possible = superblock.CapacityBytes > 0 && superblock.CapacityBytes % JournalBatchHeader.PageBytes == 0
@@ -150,6 +151,7 @@ internal sealed class JournalFile : IDisposable
 
     /// <summary>Appends one batch at the head, which the caller has found to fit, and moves the head behind it.</summary>
     /// <param name="content">Its pages, sealed for position <see cref="Head"/>; a multiple of 4,096 bytes, not past the end of the ring.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask AppendAsync(ScatterList content)
     {
         await _disk.WriteAsync(content, Offset(Head));
@@ -167,13 +169,15 @@ internal sealed class JournalFile : IDisposable
     /// One at a time: the kernel reports a lost write to an open file once, so that of two fdatasyncs side by side the second could
     /// succeed and vouch for what the first found lost.
     /// </remarks>
-    public async ValueTask FlushAsync()
+    /// <param name="brief">The caller goes on with little work: it may do so on the disk's own thread.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask FlushAsync(bool brief = false)
     {
         await _flushing.WaitAsync();
         try
         {
             if (_flushFailure is not null) throw new IOException(_flushFailure.Message, _flushFailure);
-            await _disk.FlushAsync();
+            if (!Mutation.SkipFlush) await (brief ? _disk.FlushBrieflyAsync() : _disk.FlushAsync());
         }
         catch (IOException e)
         {
@@ -208,7 +212,7 @@ internal sealed class JournalFile : IDisposable
     /// <param name="epoch">The epoch of the segment that holds it.</param>
     public async ValueTask ResetAsync(long lastWrite, long epoch)
     {
-        Head = ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
+        Head = Mutation.ResetInPlace ? _superblock.TailPosition : ((_superblock.TailPosition / CapacityBytes) + 3) * CapacityBytes;
         await WriteSuperblockAsync(_superblock with { TailPosition = Head, TailWrite = lastWrite, Epoch = Math.Max(_superblock.Epoch, epoch) });
     }
 
@@ -229,7 +233,7 @@ internal sealed class JournalFile : IDisposable
             if (record.Kind == JournalRecordKind.Zero) continue;
             var inside = record.Kind == JournalRecordKind.Data && record.DataLengthBytes is > 0 and <= RecordDataMaxBytes
                 && record.DataOffsetBytes >= JournalBatchHeader.PageBytes && record.DataOffsetBytes <= batch.Length - record.DataLengthBytes;
-            if (!inside || Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc) return false;
+            if (!inside || (!Mutation.TornBatchAccepted && Crc32C.Compute(batch.Slice(record.DataOffsetBytes, record.DataLengthBytes)) != record.DataCrc)) return false;
             dataBytes += record.DataLengthBytes;
         }
 

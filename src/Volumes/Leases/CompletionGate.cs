@@ -72,7 +72,7 @@ internal sealed class CompletionGate : IDisposable
         }
 
         if (isOpen) Acknowledge(request);
-        else Hold(new Held(request, null, request.EnqueuedAt));
+        else Hold(new Held(request, null, request.ArrivedAt));
     }
 
     /// <summary>Passes at once, or when the authority is renewed; else says why not.</summary>

@@ -36,12 +36,12 @@ internal sealed class FlushLedger
     }
 
     /// <summary>Starts with what a journal holds: any of it may have been flushed and promised.</summary>
-    public static FlushLedger Of(RecoveredVolume recovered)
+    public static FlushLedger Of(RecoveredVolume recovered, Durability durability)
     {
         var superblock = recovered.Journal.Superblock;
         var ledger = new FlushLedger(superblock.TailPosition, recovered.BucketWrite);
         foreach (var batch in recovered.Pending) ledger.Appended(batch.Header.EndPosition, batch.Header.LastWrite);
-        if (recovered.Pending.Count > 0) ledger.Flushed(recovered.Pending[^1].Header.EndPosition);
+        if (recovered.Pending.Count > 0 && durability == Durability.Journal) ledger.Flushed(recovered.Pending[^1].Header.EndPosition);
         return ledger;
     }
 

@@ -43,8 +43,8 @@ public sealed record JournalReport(JournalSummary Journal, IReadOnlyList<Journal
 /// <summary>Reads journals without opening their volumes: takes no lock and changes nothing. Of a journal in use it shows a moment that may never have been.</summary>
 public static class JournalInspector
 {
-    /// <summary>The journals in a directory, those of one volume or all, in order of their names; files that are none are left out.</summary>
-    public static async Task<IReadOnlyList<JournalSummary>> ListAsync(string directory, Guid? volumeId)
+    /// <summary>The journals in a directory (null: there is none), those of one volume or all, in order of their names; files that are none are left out.</summary>
+    public static async Task<IReadOnlyList<JournalSummary>> ListAsync(string? directory, Guid? volumeId)
     {
         if (!Directory.Exists(directory)) return [];
         var found = new List<JournalSummary>();
@@ -64,8 +64,8 @@ public static class JournalInspector
         return found;
     }
 
-    /// <summary>Names of the files in a directory that are kept aside for a volume.</summary>
-    public static IReadOnlyList<string> KeptAside(string directory, Guid volumeId) => Directory.Exists(directory)
+    /// <summary>Names of the files in a directory (null: there is none) that are kept aside for a volume.</summary>
+    public static IReadOnlyList<string> KeptAside(string? directory, Guid volumeId) => Directory.Exists(directory)
         ? [.. Directory.EnumerateFiles(directory, $"{volumeId}.*{JournalShelf.AsideSuffix}").Order(StringComparer.Ordinal)]
         : [];
 

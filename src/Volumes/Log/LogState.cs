@@ -52,7 +52,30 @@ internal sealed record LogState
     /// <exception cref="BlobStoreException">The store failed.</exception>
     public static async Task<LogState> LoadAsync(IBlobStore store, string volumeName, CancellationToken cancellationToken)
     {
+        const int AttemptsMax = 4;
         var keys = new VolumeKeys(volumeName);
+        (long, CheckpointId)? seen = null;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await LoadOnceAsync(store, keys, cancellationToken);
+            }
+            catch (VolumeException e) when (e.Kind == VolumeErrorKind.Damaged && attempt < AttemptsMax)
+            {
+                // What was read piece by piece may not fit together because a gateway changed it meanwhile: then look again.
+                var now = await NewestOpeningAsync();
+                if (now == seen) throw;
+                seen = now;
+            }
+        }
+
+        async Task<(long Epoch, CheckpointId Root)> NewestOpeningAsync() => (
+            await NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken), await NewestRootAsync(store, keys, cancellationToken));
+    }
+
+    private static async Task<LogState> LoadOnceAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
+    {
         await RefuseUnknownFoldersAsync(store, keys, cancellationToken);
         var volume = await ReadVolumeAsync(store, keys, cancellationToken);
         var newestEpoch = await NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken);
@@ -65,10 +88,13 @@ internal sealed record LogState
 
         var root = await ReadRootAsync(store, keys, volume, cancellationToken);
         var covered = root?.Position ?? default;
-        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
+        // Segments first: whoever is being fenced, or fences us, may add one at any time, and its takeover came before it.
         var listed = await ListSegmentsAsync(store, keys, covered, cancellationToken);
+        var takeovers = await ReadTakeoversAsync(store, keys, volume, covered.Epoch, newestEpoch, cancellationToken);
+        if (takeovers.Count == 0 && (listed.Count > 0 || root is not null) && await store.GetLengthAsync(keys.Epoch(newestEpoch + 1), cancellationToken) is not null)
+            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{store.Description}: volume '{keys.VolumeName}' was opened elsewhere while its log was being read. Opening it again will find out more.");
         if (takeovers.Count == 0 && (listed.Count > 0 || root is not null))
-            throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{volumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
+            throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{keys.VolumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
         var newestTakeover = takeovers.Count == 0 ? null : takeovers.Values.Last();
         return new LogState
         {
@@ -175,7 +201,8 @@ internal sealed record LogState
         return newest;
     }
 
-    private static async Task<CheckpointRoot?> ReadRootAsync(IBlobStore store, VolumeKeys keys, VolumeRecord volume, CancellationToken cancellationToken)
+    /// <summary>Names the newest checkpoint; the default value: there is none.</summary>
+    private static async Task<CheckpointId> NewestRootAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
         CheckpointId newest = default;
         var foreign = new List<string>();
@@ -186,8 +213,15 @@ internal sealed record LogState
         }
 
         if (foreign.Count > 0) throw Foreign(store, keys, foreign);
-        if (newest == default) return null;
+        if (newest == default) return default;
         while (await store.GetLengthAsync(keys.Checkpoint(newest with { Number = newest.Number + 1 }), cancellationToken) is not null) newest = newest with { Number = newest.Number + 1 };
+        return newest;
+    }
+
+    private static async Task<CheckpointRoot?> ReadRootAsync(IBlobStore store, VolumeKeys keys, VolumeRecord volume, CancellationToken cancellationToken)
+    {
+        var newest = await NewestRootAsync(store, keys, cancellationToken);
+        if (newest == default) return null;
         var key = keys.Checkpoint(newest);
         var root = CheckpointRoot.Decode(await store.ReadWholeAsync(key, CheckpointRoot.LengthMaxBytes, cancellationToken), key.Value);
         if (root.VolumeId != volume.Id) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{key}' belongs to another volume ({root.VolumeId}). Move it out of this volume's prefix.");
@@ -247,6 +281,7 @@ internal sealed record LogState
         {
             if (!takeovers.TryGetValue(epoch, out var record))
                 throw new VolumeException(VolumeErrorKind.Damaged, $"Object '{keys.Takeover(epoch)}' is missing: without it nobody can tell which segments are valid. Restore it from a backup or an older object version.");
+            while (Mutation.TakeoverEndIgnored && listed.ContainsKey(new SegmentId(epoch, last + 1))) last++;
             ranges.Push(new EpochRange(epoch, record.LastSequence + 1, last));
             (epoch, last) = (record.LastEpoch, record.LastSequence);
         }
@@ -277,7 +312,7 @@ internal sealed record LogState
             log.Add(new ListedSegment(id, length));
         return [.. log];
 
-        async ValueTask<long?> LengthAsync(SegmentId id) => listed.TryGetValue(id, out var length) ? length : await store.GetLengthAsync(keys.Segment(id), cancellationToken);
+        async ValueTask<long?> LengthAsync(SegmentId id) => listed.TryGetValue(id, out var length) ? length : Mutation.ListingTrusted ? null : await store.GetLengthAsync(keys.Segment(id), cancellationToken);
     }
 
     private static async Task<byte[]> ReadRecordAsync(IBlobStore store, BlobKey key, CancellationToken cancellationToken) =>

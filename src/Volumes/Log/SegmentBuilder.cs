@@ -17,7 +17,7 @@ namespace Gateway.Volumes.Log;
 /// </remarks>
 internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, SegmentBufferPool pool)
 {
-    private const int WorkspacesKept = 4; // 700 KiB each, with zstd 2 MiB.
+    private const int WorkspacesKept = 4; // About 1 MiB each, with zstd 2 MiB.
 
     private static readonly BoundedPool<Workspace> Workspaces = new(() => new Workspace(), WorkspacesKept);
     private static readonly Comparison<Piece> ByRecord = static (a, b) => a.Record != b.Record ? a.Record.CompareTo(b.Record) : a.Offset.CompareTo(b.Offset);

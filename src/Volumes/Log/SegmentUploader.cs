@@ -32,6 +32,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Writes that seal a segment, however little data they carry: each can split an extent in two, and the index has a bound.</summary>
     private const int RecordsMax = SegmentIndexEntry.CountMax / 16;
 
+    /// <summary>Part of the journal that seals a segment, however little data is in it: space must come back long before the journal is full.</summary>
+    private const int JournalShare = 8;
+
     private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -42,6 +45,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly VolumeOptions _options;
     private readonly long _epoch;
     private readonly TimeProvider _time;
+    private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
@@ -51,10 +55,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly AsyncSignal _signal = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly ITimer _ageTimer;
+    private readonly List<(long Position, TaskCompletionSource<bool> Done)> _drains = [];
     private long _pendingBytes;
-    private bool _drain;
+    private long _pendingSpaceBytes;
+    private long _sealTo;
+    private long _committed;
     private bool _ended;
-    private TaskCompletionSource<bool>? _drained;
     private long _nextSequence;
     private long _lastSealedWrite;
     private Task _loop = Task.CompletedTask;
@@ -69,6 +75,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         long epoch,
         VolumeOptions options,
         TimeProvider time,
+        Func<Guid> newNonce,
         ILogger logger)
     {
         _writer = writer;
@@ -80,10 +87,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
         _options = options;
         _epoch = epoch;
         _time = time;
+        _newNonce = newNonce;
         _logger = logger;
         _builder = new SegmentBuilder(_volume, journal, SegmentBufferPool.Shared);
         _nextSequence = state.End.Sequence + 1;
         _lastSealedWrite = lastWrite;
+        _committed = journal.Superblock.TailPosition;
         _ageTimer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -105,63 +114,74 @@ internal sealed class SegmentUploader : IAsyncDisposable
         {
             if (_pending.Count == 0) _ageTimer.Change(_options.SealAfter, Timeout.InfiniteTimeSpan);
             _pending.Enqueue((batch, _time.GetTimestamp()));
-            wake = _pendingBytes < _options.SegmentBytes;
+            wake = !IsSegmentPending;
             _pendingBytes += batch.DataBytes;
-            wake &= _pendingBytes >= _options.SegmentBytes;
+            _pendingSpaceBytes += batch.Header.LengthBytes;
+            wake &= IsSegmentPending;
         }
 
         if (wake) _signal.Set();
     }
 
-    /// <summary>Seals what is pending without waiting for size or age; true when it is in the bucket, false if the uploader ended before.</summary>
-    public Task<bool> DrainAsync()
+    /// <summary>
+    /// Seals what stands before a journal position without waiting for size or age; true when it is in the bucket, false if the uploader ended
+    /// before.
+    /// </summary>
+    public async Task<bool> DrainAsync(long position)
     {
-        Task<bool> drained;
+        TaskCompletionSource<bool> drained;
         lock (_gate)
         {
-            if (_ended) return Task.FromResult(false);
-            _drain = true;
-            _drained ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-            drained = _drained.Task;
+            if (_committed >= position) return true;
+            if (_ended) return false;
+            drained = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _drains.Add((position, drained));
         }
 
-        _signal.Set();
-        return drained;
+        Hurry(position);
+        return await drained.Task;
     }
 
     /// <summary>
     /// Sends a segment of survivors as the next one of the log. <paramref name="build"/> gets its name and the last write before it.
     /// True when it counts, false if the uploader ended before.
     /// </summary>
-    public Task<bool> PutMovedAsync(Func<SegmentId, long, BuiltSegment> build)
+    public async Task<bool> PutMovedAsync(Func<SegmentId, long, BuiltSegment> build)
     {
         var request = new MovedRequest(build, new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously));
         lock (_gate)
         {
-            if (_ended) return Task.FromResult(false);
+            if (_ended) return false;
             _moved.Enqueue(request);
         }
 
         _signal.Set();
-        return request.Done.Task;
+        return await request.Done.Task;
     }
 
-    /// <summary>Seals what is pending without waiting for size or age.</summary>
-    public void Hurry()
+    /// <summary>Seals what stands before a journal position without waiting for size or age.</summary>
+    public void Hurry(long position)
     {
-        lock (_gate) _drain = true;
+        lock (_gate)
+        {
+            if (_sealTo >= position) return;
+            _sealTo = position;
+        }
+
         _signal.Set();
     }
 
     /// <summary>Stops at once; what is not in the bucket stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        Stop();
         _signal.Set();
         await _loop;
         await _ageTimer.DisposeAsync();
         _stop.Dispose();
     }
+
+    private bool IsSegmentPending => _pendingBytes >= _options.SegmentBytes || _pendingSpaceBytes >= _journal.CapacityBytes / JournalShare;
 
     private async Task RunAsync()
     {
@@ -172,12 +192,10 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 while (_uploads.Count < _options.UploadWindow && TakeNext() is { } upload)
                 {
                     _uploads.Enqueue(upload);
-
-                    // Not from inside the upload: the loop must find it complete when it wakes.
-                    _ = upload.Segment.ContinueWith(static (_, signal) => ((AsyncSignal)signal!).Set(), _signal, TaskScheduler.Default);
+                    _ = WakeAfterAsync(upload.Segment);
                 }
 
-                if (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted)
+                if (_uploads.TryPeek(out var oldest) && (oldest.Segment.IsCompleted || (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))))
                 {
                     await CommitAsync();
                     continue;
@@ -207,14 +225,14 @@ internal sealed class SegmentUploader : IAsyncDisposable
             lock (_gate)
             {
                 _ended = true;
-                _drained?.TrySetResult(false);
+                foreach (var drain in _drains) drain.Done.TrySetResult(false);
+                _drains.Clear();
                 foreach (var request in _moved) request.Done.TrySetResult(false);
                 foreach (var upload in _uploads) upload.Moved?.Done.TrySetResult(false);
             }
 
-            await _stop.CancelAsync(); // What still travels would not count any more.
-
-            foreach (var upload in _uploads) await upload.Segment.ContinueWith(static t => t.Exception, TaskScheduler.Default);
+            Stop(); // What still travels would not count any more.
+            foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
 
@@ -234,22 +252,23 @@ internal sealed class SegmentUploader : IAsyncDisposable
         return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
     }
 
+    private async Task WakeAfterAsync(Task upload)
+    {
+        await EndAsync(upload);
+        _signal.Set();
+    }
+
+    /// <summary>Completes with the task, whatever became of it.</summary>
+    private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+
     /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
     private List<JournalBatch>? TakeSealed()
     {
         lock (_gate)
         {
-            if (_pending.Count == 0)
-            {
-                _drain = false;
-                if (_uploads.Count > 0) return null;
-                _drained?.TrySetResult(true);
-                _drained = null;
-                return null;
-            }
-
-            var age = _time.GetElapsedTime(_pending.Peek().At);
-            if (!_drain && _pendingBytes < _options.SegmentBytes && age < _options.SealAfter)
+            if (!_pending.TryPeek(out var oldest)) return null;
+            var age = _time.GetElapsedTime(oldest.At);
+            if (oldest.Batch.Header.Position >= _sealTo && !IsSegmentPending && age < _options.SealAfter)
             {
                 _ageTimer.Change(_options.SealAfter - age, Timeout.InfiniteTimeSpan);
                 return null;
@@ -263,6 +282,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
                 records += next.Batch.Header.RecordCount;
                 bytes += next.Batch.DataBytes;
                 _pendingBytes -= next.Batch.DataBytes;
+                _pendingSpaceBytes -= next.Batch.Header.LengthBytes;
             }
 
             return batches;
@@ -271,7 +291,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
     private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalBatch> batches)
     {
-        var segment = await _builder.BuildAsync(batches, id, Guid.NewGuid(), _time.GetUtcNow());
+        var segment = await _builder.BuildAsync(batches, id, _newNonce(), _time.GetUtcNow());
+        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1].Header);
         await PutAsync(segment);
         return segment;
     }
@@ -292,7 +313,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Lets every segment that arrived in order count.</summary>
     private async Task CommitAsync()
     {
-        var arrived = _uploads.TakeWhile(u => u.Segment.IsCompleted).ToArray();
+        var arrived = (Mutation.CountedOutOfOrder ? _uploads.Where(u => u.Segment.IsCompleted) : _uploads.TakeWhile(u => u.Segment.IsCompleted)).ToArray();
         var segments = new List<BuiltSegment>();
         foreach (var upload in arrived) segments.Add(await upload.Segment);
         await _writer.RefuseIfFencedAsync(_stop.Token);
@@ -304,8 +325,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
         if (arrived.LastOrDefault(u => u.Last is not null)?.Last is { } last)
         {
-            await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
-            _appender.Release(last.EndPosition);
+            if (Mutation.SpaceFreedBeforeSuperblock && last.RecordCount > 0) _appender.Release(last.EndPosition);
+            if (!Mutation.SpaceFreedBeforeCount) await FreeAsync(last);
         }
 
         foreach (var upload in arrived)
@@ -313,5 +334,30 @@ internal sealed class SegmentUploader : IAsyncDisposable
             _uploads.Dequeue();
             upload.Moved?.Done.TrySetResult(true);
         }
+    }
+
+    /// <summary>Gives the journal its space up to a batch back, whose writes are in the bucket for good.</summary>
+    private async Task FreeAsync(JournalBatchHeader last)
+    {
+        await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
+        _appender.Release(last.EndPosition);
+        SetCommitted(last.EndPosition);
+    }
+
+    private void SetCommitted(long position)
+    {
+        lock (_gate)
+        {
+            _committed = position;
+            foreach (var drain in _drains)
+                if (drain.Position <= position) drain.Done.TrySetResult(true);
+            _drains.RemoveAll(d => d.Position <= position);
+        }
+    }
+
+    private void Stop()
+    {
+        _writer.LeaveSoon();
+        _stop.Cancel();
     }
 }

@@ -15,6 +15,16 @@ internal sealed class FencedException(long epoch) : Exception($"Epoch {epoch} ex
 /// <summary>Puts one writer's create-only blobs, without end where the store fails, and looks whether it is still the newest writer.</summary>
 internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger, WriterAuthority? authority = null)
 {
+    /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
+    public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
+
+    private readonly TaskCompletionSource _leave = new(); // Completed by a timer, which holds no lock.
+    private ITimer? _leaving;
+
+    /// <summary>The volume stops: calls that do not end within <see cref="StopGrace"/> of their cancellation are left behind.</summary>
+    public void LeaveSoon() =>
+        _leaving ??= time.CreateTimer(static leave => ((TaskCompletionSource)leave!).TrySetResult(), _leave, StopGrace, Timeout.InfiniteTimeSpan);
+
     /// <summary>
     /// Stores a blob of this epoch under a name that has never stood for other content. True if the first attempt did it: then nobody
     /// reads <paramref name="content"/> any more.
@@ -27,7 +37,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                await store.PutAsync(key, content, Precondition.Absent, cancellationToken);
+                await EndOrLeaveAsync(store.PutAsync(key, content, Mutation.SegmentNamesReused ? Precondition.None : Precondition.Absent, cancellationToken).AsTask(), cancellationToken);
                 return attempt == 1;
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
@@ -58,7 +68,7 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
             try
             {
                 var sentAt = time.GetTimestamp();
-                if (await EpochLook.IsSupersededAsync(store, keys, epoch, authority, cancellationToken)) throw new FencedException(epoch + 1);
+                if (!Mutation.NewerEpochIgnored && await EndOrLeaveAsync(EpochLook.IsSupersededAsync(store, keys, epoch, authority, cancellationToken).AsTask(), cancellationToken)) throw new FencedException(epoch + 1);
                 authority?.Extend(sentAt);
                 return;
             }
@@ -73,14 +83,33 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
     {
         try
         {
-            var stored = new byte[content.Length];
-            var read = await store.ReadAsync(key, 0, stored, cancellationToken);
-            return content.Span.SequenceEqual(stored.AsSpan(0, read));
+            // What was damaged on its way back must not end the volume: somebody else's blob is the same twice.
+            var (first, second) = (await ReadAsync(), await ReadAsync());
+            if (content.Span.SequenceEqual(first.Span) || content.Span.SequenceEqual(second.Span)) return true;
+            return first.Span.SequenceEqual(second.Span) ? false : null;
         }
         catch (Exception) when (!cancellationToken.IsCancellationRequested)
         {
             return null; // Cannot tell yet.
         }
+
+        async Task<ReadOnlyMemory<byte>> ReadAsync()
+        {
+            var stored = new byte[content.Length];
+            return stored.AsMemory(0, await EndOrLeaveAsync(store.ReadAsync(key, 0, stored, cancellationToken).AsTask(), cancellationToken));
+        }
+    }
+
+    private async Task<T> EndOrLeaveAsync<T>(Task<T> call, CancellationToken cancellationToken)
+    {
+        await EndOrLeaveAsync((Task)call, cancellationToken);
+        return await call;
+    }
+
+    private async Task EndOrLeaveAsync(Task call, CancellationToken cancellationToken)
+    {
+        if (await Task.WhenAny(call, _leave.Task) != call) throw new OperationCanceledException(cancellationToken);
+        await call;
     }
 
     private async Task DelayAsync(BlobKey key, int attempt, Exception cause, CancellationToken cancellationToken)

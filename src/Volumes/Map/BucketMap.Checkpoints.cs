@@ -4,22 +4,17 @@ namespace Gateway.Volumes.Map;
 internal sealed partial class BucketMap
 {
     /// <summary>Opens the map at a checkpoint. The map is new.</summary>
-    /// <param name="pages">Pointers of the pages, by number; those after the last are absent.</param>
-    /// <param name="coveredSequence">The last sequence that the checkpoint covers.</param>
-    /// <exception cref="VolumeException">The checkpoint is of a larger volume.</exception>
-    public void RestorePages(ReadOnlySpan<PiecePointer> pages, uint coveredSequence)
-    {
-        for (var i = 0; i < pages.Length; i++) RestorePage((uint)i, pages[i]);
-        _baseSequence = _appliedSequence = coveredSequence;
-    }
-
-    /// <summary>Opens the map at a checkpoint. The map is new.</summary>
     /// <param name="pages">Pointers of the pages that exist.</param>
     /// <param name="coveredSequence">The last sequence that the checkpoint covers.</param>
     /// <exception cref="VolumeException">The checkpoint is of a larger volume.</exception>
     public void RestorePages(ReadOnlySpan<NumberedPointer> pages, uint coveredSequence)
     {
-        foreach (var page in pages) RestorePage(page.Number, page.Pointer);
+        foreach (var (number, pointer) in pages)
+        {
+            if (number >= _pagePointers.Length) throw MapDamage.Of($"page {number}", pointer, "lies past the end of the volume");
+            _pagePointers[number] = pointer;
+        }
+
         _baseSequence = _appliedSequence = coveredSequence;
     }
 
@@ -158,13 +153,6 @@ internal sealed partial class BucketMap
             for (var slot = 0; slot < LeavesPerPage; slot++)
                 if (bases[slot].Blob == blob) yield return new MissingPiece(false, LeafNumber(p, slot), bases[slot]);
         }
-    }
-
-    private void RestorePage(uint number, PiecePointer pointer)
-    {
-        if (pointer.IsNone) return;
-        if (number >= _pagePointers.Length) throw MapDamage.Of($"page {number}", pointer, "lies past the end of the volume");
-        _pagePointers[number] = pointer;
     }
 
     private void FreezeLeaf(MapPage page, int p, int slot, MapLeaf leaf, List<FrozenLeaf> leaves)

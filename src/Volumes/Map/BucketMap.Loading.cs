@@ -51,7 +51,7 @@ internal sealed partial class BucketMap
         foreach (ref readonly var run in runs.AsSpan()) CheckSegment(run, leaf, from);
 
         Account(page, slot, -1);
-        page.Leaves[slot] = page.Leaves[slot] is { } overlay ? Merge(overlay, runs) : new MapLeaf(runs, runs.Length);
+        page.Leaves[slot] = page.Leaves[slot] is { } overlay ? Merge(overlay, runs) : new MapLeaf(_spanBlocks, runs, runs.Length);
         Account(page, slot, 1);
     }
 
@@ -82,7 +82,7 @@ internal sealed partial class BucketMap
     {
         for (; _handSlot < LeavesPerPage && page.LeafCount > 0; _handSlot++)
         {
-            if (page.Leaves[_handSlot] is not { IsOverlay: false, IsDirty: false, IsFrozen: false } leaf) continue;
+            if (page.Leaves[_handSlot] is not { IsOverlay: false, IsFrozen: false } leaf || (leaf.IsDirty && !Mutation.DirtyLeafEvicted)) continue;
             if (leaf.WasUsed)
             {
                 leaf.WasUsed = false;
@@ -138,7 +138,7 @@ internal sealed partial class BucketMap
     /// <summary>What an overlay and its base make together; the base's blocks that the overlay hides are no longer live.</summary>
     private MapLeaf Merge(MapLeaf overlay, ReadOnlySpan<LeafRun> below)
     {
-        var merged = new MapLeaf(new LeafRun[MergedCountMax(overlay, below)], 0) { IsDirty = true, WasUsed = overlay.WasUsed };
+        var merged = new MapLeaf(_spanBlocks, new LeafRun[MergedCountMax(overlay, below)], 0) { IsDirty = true, WasUsed = overlay.WasUsed };
         var above = overlay.Runs;
         var a = 0;
         foreach (ref readonly var run in below)

@@ -60,7 +60,7 @@ internal sealed partial class BucketMap
         _leafCount = (long)((capacityBlocks + _spanBlocks - 1) / _spanBlocks);
         _pages = new MapPage?[(int)((_leafCount + LeavesPerPage - 1) / LeavesPerPage)];
         _pagePointers = new PiecePointer[_pages.Length];
-        _trimmedLeaf = new MapLeaf(isOverlay: true) { IsDirty = true, IsFrozen = true };
+        _trimmedLeaf = new MapLeaf(_spanBlocks, isOverlay: true) { IsDirty = true, IsFrozen = true };
         _trimmedLeaf.Replace(0, _spanBlocks, default, _frameBlocks);
     }
 
@@ -203,7 +203,7 @@ internal sealed partial class BucketMap
         var page = GetOrAddPage(p);
         if (page.Leaves[slot] is not { } leaf)
         {
-            if (!page.MayHaveBase(slot)) return;
+            if (!page.MayHaveBase(slot) || Mutation.TombstoneLost) return;
             if (end - start == _spanBlocks)
             {
                 page.Leaves[slot] = _trimmedLeaf;
@@ -248,7 +248,7 @@ internal sealed partial class BucketMap
     private static bool IsUnchangedSince(MapLeaf? leaf, uint at, uint end, uint coveredSequence, out uint to)
     {
         to = end;
-        if (leaf is null) return true; // In the base, which is older.
+        if (leaf is null || Mutation.MovedOverNewer) return true; // In the base, which is older.
         var index = leaf.FirstEndingAfter(at);
         if (index < leaf.Count && leaf.Runs[index].Start <= at)
         {
@@ -287,7 +287,7 @@ internal sealed partial class BucketMap
         var page = GetOrAddPage(p);
         Account(page, slot, -1);
         var leaf = page.Leaves[slot];
-        if (leaf is null) leaf = new MapLeaf(isOverlay: page.MayHaveBase(slot));
+        if (leaf is null) leaf = new MapLeaf(_spanBlocks, isOverlay: page.MayHaveBase(slot));
         else if (leaf.IsFrozen) leaf = leaf.Copy();
         leaf.IsDirty = true;
         leaf.WasUsed = true;

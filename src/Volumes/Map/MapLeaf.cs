@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Gateway.Volumes.Map;
 
 /// <summary>What is in memory of one span of 2 MiB: sorted runs that do not overlap.</summary>
@@ -11,24 +13,28 @@ internal sealed class MapLeaf
     private const int OverheadBytes = 56;
     private const int RunBytes = 14;
 
+    private readonly byte _spanShift; // Of the blocks of a whole span.
     private LeafRun[] _runs;
 
-    public MapLeaf(bool isOverlay)
+    public MapLeaf(uint spanBlocks, bool isOverlay)
+        : this(spanBlocks, [], 0)
     {
         IsOverlay = isOverlay;
-        _runs = [];
     }
 
+    /// <param name="spanBlocks">Blocks of a whole span, a power of 2.</param>
     /// <param name="runs">Its runs; the leaf owns the array from now on.</param>
     /// <param name="count">How many of the array's runs count.</param>
-    public MapLeaf(LeafRun[] runs, int count)
+    public MapLeaf(uint spanBlocks, LeafRun[] runs, int count)
     {
+        _spanShift = (byte)BitOperations.Log2(spanBlocks);
         _runs = runs;
         Count = count;
     }
 
     private MapLeaf(MapLeaf original)
     {
+        _spanShift = original._spanShift;
         _runs = original.Runs.ToArray();
         Count = original.Count;
         IsOverlay = original.IsOverlay;
@@ -58,7 +64,23 @@ internal sealed class MapLeaf
     /// <summary>Index of the first run whose end lies after <paramref name="block"/>; the count if there is none.</summary>
     public int FirstEndingAfter(uint block)
     {
-        int low = 0, high = Count;
+        if (Count == 0) return 0;
+        // In a leaf that is shredded evenly it is about there: one cache line to look at instead of five.
+        var guess = (int)Math.Min((ulong)block * (uint)Count >> _spanShift, (uint)Count - 1);
+        int low, high;
+        if (_runs[guess].End > block)
+        {
+            (low, high) = (guess - 1, guess);
+            for (var step = 1; low >= 0 && _runs[low].End > block; step *= 2) (low, high) = (low - step, low);
+            low = Math.Max(low, -1) + 1;
+        }
+        else
+        {
+            (low, high) = (guess + 1, guess + 1);
+            for (var step = 1; high < Count && _runs[high].End <= block; step *= 2) (low, high) = (high + 1, high + step);
+            high = Math.Min(high, Count);
+        }
+
         while (low < high)
         {
             var middle = (low + high) >>> 1;

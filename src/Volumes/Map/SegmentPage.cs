@@ -1,4 +1,5 @@
 using Gateway.Volumes.Formats;
+
 namespace Gateway.Volumes.Map;
 
 /// <summary>What the table keeps of a segment: 12 bytes. The default value: no segment.</summary>

@@ -1,4 +1,5 @@
 using Gateway.Volumes.Formats;
+
 namespace Gateway.Volumes.Map;
 
 /// <summary>All segments that exist, and how much of each is live. Not thread safe: the volume's gate guards it.</summary>

@@ -3,7 +3,7 @@ using Gateway.Backends.File;
 using Gateway.Scsi;
 using Gateway.Serving;
 using Gateway.Tcmu;
-using Gateway.Tests.Shared.Ring;
+using Gateway.Tcmu.Simulation;
 using Gateway.Volumes;
 using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -3,6 +3,7 @@ using Gateway.Scsi;
 using Gateway.Tests.Shared;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Tests.Frames;
+using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace Gateway.Volumes.Tests;
@@ -234,23 +235,30 @@ public class VolumeTests
     [Fact]
     public async Task Volume_WritesInSteadyState_AllocateNothingInTheCallersThread()
     {
-        await using var world = await OpenedAsync(journalBytes: 16 << 20);
+        // On a real file: the append may run in the caller's thread, and the simulated disk keeps a copy of all that it is given.
+        var folder = Directory.CreateTempSubdirectory("tcmu-gateway-").FullName;
+        await using var world = new VolumeWorld();
+        await world.CreateAsync();
+        var journal = new JournalOptions { Directory = folder, CapacityBytes = 64 << 20, AllowUnsafeFileSystem = true };
+        await using var volume = await new VolumeOpener(world.Store, world.Options, journal, "test", TimeProvider.System, new Random(1), NullLogger.Instance).OpenAsync(VolumeWorld.Name, default);
         using var buffer = new Scsi.Interop.NativeBuffer(4096);
         var list = new ScatterList();
         list.Add(buffer);
-        await WriteManyAsync(world.Volume, list, 500);
+        await WriteManyAsync(volume, list, 500);
 
         var pending = new ValueTask<BlockResult>[64];
         var least = long.MaxValue;
         for (var round = 0; round < 20 && least > 0; round++)
         {
             var before = GC.GetAllocatedBytesForCurrentThread();
-            for (var i = 0; i < pending.Length; i++) pending[i] = world.Volume.WriteAsync(new BlockRange((ulong)i * 8, 8), list, false, default);
+            for (var i = 0; i < pending.Length; i++) pending[i] = volume.WriteAsync(new BlockRange((ulong)i * 8, 8), list, false, default);
             least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before); // The runtime's own work, and a queue that grows, come and go.
             foreach (var write in pending) await write;
         }
 
         Assert.Equal(0, least);
+        await volume.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
     }
 
     private static async Task WriteManyAsync(Volume volume, ScatterList list, int count)

@@ -1,4 +1,4 @@
-using Gateway.Tests.Shared.Ring;
+using Gateway.Tcmu.Simulation;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Gateway.Scsi;
-using Gateway.Tests.Shared.Ring;
+using Gateway.Tcmu.Simulation;
 
 namespace Gateway.Tcmu.Tests.Ring;
 

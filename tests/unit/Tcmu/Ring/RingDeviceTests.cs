@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Gateway.Scsi;
 using Gateway.Tcmu.Interop;
-using Gateway.Tests.Shared.Ring;
+using Gateway.Tcmu.Simulation;
 using Xunit;
 
 namespace Gateway.Tcmu.Tests.Ring;

@@ -1,5 +1,5 @@
 using Gateway.Scsi;
-using Gateway.Tests.Shared.Ring;
+using Gateway.Tcmu.Simulation;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 

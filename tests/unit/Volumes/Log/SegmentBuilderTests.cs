@@ -19,11 +19,11 @@ public class SegmentBuilderTests
     public async Task Build_RandomWrites_HoldsWhatTheyLeft(int blockBytes, int compression)
     {
         var random = new Random(blockBytes + compression);
-        for (var round = 0; round < 40; round++)
+        for (var round = 0; round < 25; round++)
         {
-            using var world = await SegmentWorld.CreateAsync(blockBytes, (VolumeCompression)compression, journalBytes: 24 << 20);
+            using var world = await SegmentWorld.CreateAsync(blockBytes, (VolumeCompression)compression, journalBytes: 16 << 20);
             var span = random.Next(2) == 0 ? 400 : 40_000; // Many overwrites, or few.
-            for (var batch = random.Next(1, 30); batch > 0; batch--)
+            for (var batch = random.Next(1, 25); batch > 0; batch--)
             {
                 var writes = new (ulong, byte[]?, uint)[random.Next(1, 10)];
                 for (var i = 0; i < writes.Length; i++)

@@ -39,7 +39,7 @@ internal sealed class SegmentWorld : IDisposable
 
     public static Guid Nonce { get; } = new("11111111-2222-3333-4444-555555555555");
 
-    public static async Task<SegmentWorld> CreateAsync(int blockBytes = 512, VolumeCompression compression = VolumeCompression.Lz4, int journalBytes = 64 << 20, long volumeBytes = 1L << 30)
+    public static async Task<SegmentWorld> CreateAsync(int blockBytes = 512, VolumeCompression compression = VolumeCompression.Lz4, int journalBytes = 20 << 20, long volumeBytes = 1L << 30)
     {
         var codec = VolumeCompressionNames.NameOf(compression);
         var volume = new VolumeRecord

@@ -1,0 +1,118 @@
+using Gateway.Backends.Core;
+using Gateway.Scsi;
+using Gateway.Simulation.Model;
+using Gateway.Simulation.Scheduling;
+using Gateway.Volumes;
+
+namespace Gateway.Simulation.Scenario;
+
+/// <summary>Decides whether an answer is one that may be: promises kept, errors only where a fault, another gateway or an ending gives the reason.</summary>
+internal sealed class Judge(World world, SeedPlan plan)
+{
+    private readonly List<Serving> _servings = [];
+
+    /// <summary>The store failed requests, or was slow, at some time.</summary>
+    public bool StoreFailed { get; set; }
+
+    /// <summary>Every opening tried so far, by the host and by how many journals that host had lost: any of them may have claimed an epoch.</summary>
+    public List<(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process)> Attempts { get; } = [];
+
+    /// <summary>Who served just before an epoch, as far as its history is known.</summary>
+    public Serving? ParentOf(long epoch) => _servings.Where(s => s.Epoch < epoch && s.History is not null).MaxBy(s => s.Epoch);
+
+    /// <summary>A volume was opened and all of it read: what was found must follow from what came before.</summary>
+    public bool Accept(Serving serving, int[] found, History initial)
+    {
+        var parent = serving.Parent;
+        var before = parent?.History ?? initial;
+        var floor = parent is null ? 0 : FloorOf(parent, serving);
+        var place = before.FindPrefix(found, floor, out var reason);
+        world.Record("opened", serving.Epoch, place, parent?.Process.Name, serving.Process);
+        if (place < 0)
+        {
+            world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) goes on from {parent?.Process.Name ?? "nothing"} (epoch {parent?.Epoch}), but {reason}");
+            return false;
+        }
+
+        var fromBucket = parent is null || !SharesJournal(parent, serving);
+        serving.History = before.Fork(place, found, fromBucket);
+        _servings.Add(serving);
+        serving.Place = place;
+        return true;
+    }
+
+    public void Written(Serving serving, Write write, bool fua)
+    {
+        serving.History!.Complete(write, world.Steps);
+        if (fua) Flushed(serving, write.Position);
+    }
+
+    public void Flushed(Serving serving, int completed)
+    {
+        if (plan.Options.Durability == Durability.Bucket) Drained(serving, completed);
+        else serving.History!.RaiseFlushed(completed);
+    }
+
+    public void Drained(Serving serving, int completed)
+    {
+        serving.History!.RaiseBucket(completed);
+        foreach (var child in _servings)
+            if (child.Parent == serving && child.Place < completed)
+                world.Fail($"{serving.Process.Name} said that its first {completed} writes are in the bucket, but {child.Process.Name} had opened the volume with {child.Place} of them.");
+    }
+
+    public void DrainFailed(Serving serving, VolumeException e)
+    {
+        var allowed = e.Kind switch
+        {
+            VolumeErrorKind.Fenced => OthersTried(serving),
+            VolumeErrorKind.LocalDisk => serving.IsEnding || DiskMayFail(serving.Host),
+            _ => false,
+        };
+        if (!allowed) world.Fail($"Draining {serving.Process.Name} failed without a reason: {e.Message}");
+    }
+
+    public void CommandFailed(Serving serving, string name, BlockResult result)
+    {
+        var allowed = result.Error switch
+        {
+            BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
+            BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
+            BlockError.Standby => OthersTried(serving),
+            BlockError.Offline => serving.IsEnding || DiskMayFail(serving.Host),
+            // A fenced gateway finds segments gone that its successor has removed.
+            BlockError.Corrupt => plan.Store.ReadCorruptionRate > 0 || _servings.Exists(s => s.Epoch > serving.Epoch),
+            _ => false,
+        };
+        if (!allowed) world.Fail($"A {name} through {serving.Process.Name} failed without a reason: {result.Error}.");
+    }
+
+    /// <summary>Whether an opening may end like this.</summary>
+    public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, Exception e) => e switch
+    {
+        BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
+        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
+        VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
+        VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => a.Host != host || a.JournalsLost != host.JournalsLost),
+        VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),
+        VolumeException { Kind: VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported } => host.Doubts > 0 || plan.Store.ReadCorruptionRate > 0,
+        _ => false,
+    };
+
+    private static bool DiskMayFail(Disk.SimulatedHost host) => host.DiskFailed || host.Doubts > 0;
+
+    /// <summary>Somebody else opened the volume, or tried to, after this one had.</summary>
+    private bool OthersTried(Serving serving) => Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
+        || Attempts.Exists(a => a.Process != serving.Process && !a.Process.IsDead);
+
+    /// <summary>How much of its parent's history a gateway must find.</summary>
+    private static int FloorOf(Serving parent, Serving serving)
+    {
+        var history = parent.History!;
+        if (!SharesJournal(parent, serving)) return history.BucketFloor;
+        return serving.Counts.PowerCuts == parent.Counts.PowerCuts ? history.CompletedFloor : history.FlushedFloor;
+    }
+
+    private static bool SharesJournal(Serving parent, Serving serving) =>
+        parent.Host == serving.Host && parent.Counts.JournalsLost == serving.Counts.JournalsLost && parent.Counts.Doubts == serving.Counts.Doubts;
+}

@@ -1,0 +1,131 @@
+using Gateway.Simulation.Disk;
+using Gateway.Simulation.Store;
+using Gateway.Volumes;
+
+namespace Gateway.Simulation.Scenario;
+
+/// <summary>What one seed is about: sizes, load, and which faults it knows. Each seed has some of them only, so that none hides behind another.</summary>
+internal sealed record SeedPlan
+{
+    public required int BlockBytes { get; init; }
+
+    public required int Blocks { get; init; }
+
+    public required int Hosts { get; init; }
+
+    public required long JournalBytes { get; init; }
+
+    public required VolumeOptions Options { get; init; }
+
+    public required StorePlan Store { get; init; }
+
+    public required DiskPlan Disk { get; init; }
+
+    /// <summary>Things that happen to gateways in the seed: starts, ends, outages.</summary>
+    public required int Events { get; init; }
+
+    /// <summary>Commands that initiators send at a time.</summary>
+    public required int Depth { get; init; }
+
+    /// <summary>Commands per initiator and opening.</summary>
+    public required int CommandsMax { get; init; }
+
+    /// <summary>Longest pause of an initiator between two commands.</summary>
+    public required TimeSpan ThinkMax { get; init; }
+
+    /// <summary>Most writes go to this many blocks.</summary>
+    public required int HotBlocks { get; init; }
+
+    /// <summary>Longest usual command in blocks.</summary>
+    public required int LengthMax { get; init; }
+
+    public required bool PowerCuts { get; init; }
+
+    public required bool JournalLosses { get; init; }
+
+    public required bool Suspensions { get; init; }
+
+    public required bool Outages { get; init; }
+
+    /// <summary>Bits of journals flip.</summary>
+    public required bool JournalRot { get; init; }
+
+    /// <summary>Nothing goes wrong but that gateways end and start: no command may fail.</summary>
+    public required bool IsCalm { get; init; }
+
+    public static SeedPlan Draw(Random random)
+    {
+        var calm = random.Next(6) == 0;
+        var blockBytes = random.Next(3) == 0 ? 512 : 4096;
+        var blocks = blockBytes == 512 ? 2048 : 256 << random.Next(4);
+        var storeFaults = !calm && random.Next(3) > 0;
+        var diskFaults = !calm && random.Next(5) == 0;
+        var segmentBytes = 8192 << random.Next(4);
+        return new SeedPlan
+        {
+            BlockBytes = blockBytes,
+            Blocks = blocks,
+            Hosts = random.Next(3) switch { 0 => 1, 1 => 2, _ => 3 },
+            JournalBytes = 8192 + ((128L << 10) << random.Next(4)),
+            // Declared single gateways: what a lease adds on top is not simulated yet.
+            Options = new VolumeOptions
+            {
+                LeaseLength = TimeSpan.Zero,
+                SegmentBytes = segmentBytes,
+                SealAfter = TimeSpan.FromMilliseconds(50 << random.Next(8)),
+                UploadWindow = random.Next(1, 5),
+                CacheBytes = random.Next(3) switch { 0 => 0, 1 => 64 << 10, _ => 1 << 20 },
+                MapBytes = 1 << random.Next(8, 20),
+                CheckpointSegments = 4 << random.Next(5),
+                CheckpointSegmentsMin = 1 << random.Next(5),
+                CheckpointIdle = TimeSpan.FromMilliseconds(100 << random.Next(8)),
+                RemoveAfter = TimeSpan.FromSeconds(21 + random.Next(40)),
+                CleanAbove = random.Next(4) switch { 0 => 1, 1 => 0.05, _ => 0.2 },
+                CleanBytesPerSecond = (64 << 10) << random.Next(10),
+                Durability = random.Next(5) == 0 ? Durability.Bucket : Durability.Journal,
+                HighWaterPercent = random.Next(4) switch { 0 => 100, _ => 30 + random.Next(60) },
+                CommandTimeout = TimeSpan.FromSeconds(20),
+                RetryDelayMin = TimeSpan.FromMilliseconds(100),
+                RetryDelayMax = TimeSpan.FromSeconds(5),
+                CloseTimeout = TimeSpan.FromSeconds(random.Next(2) * 10),
+            },
+            Store = new StorePlan
+            {
+                LatencyMax = TimeSpan.FromMilliseconds(10 << random.Next(5)),
+                SlowRate = storeFaults && random.Next(2) == 0 ? 0.03 : 0,
+                ErrorBeforeRate = Rate(),
+                ErrorAfterRate = Rate(),
+                LateEffectRate = Rate() / 2,
+                DoublePutRate = Rate(),
+                Conflicts = storeFaults && random.Next(2) == 0,
+                ReadCorruptionRate = !calm && random.Next(8) == 0 ? 0.01 : 0,
+                StaleListMax = !calm && random.Next(2) == 0 ? TimeSpan.FromMilliseconds(random.Next(5000)) : TimeSpan.Zero,
+                ListPageLength = random.Next(2) == 0 ? 1000 : random.Next(3, 20),
+            },
+            Disk = new DiskPlan
+            {
+                SlowRate = !calm && random.Next(3) == 0 ? 0.02 : 0,
+                WriteErrorRate = DiskRate(),
+                ReadErrorRate = DiskRate(),
+                FlushErrorRate = DiskRate(),
+                NoSpaceRate = diskFaults ? 0.2 : 0,
+                Lies = !calm && random.Next(12) == 0,
+            },
+            Events = random.Next(4, 16),
+            Depth = 1 << random.Next(4),
+            CommandsMax = random.Next(5, 80),
+            ThinkMax = TimeSpan.FromMilliseconds(1 << random.Next(12)),
+            HotBlocks = Math.Min(blocks, 16 << random.Next(6)),
+            LengthMax = 1 << random.Next(1, 6),
+            PowerCuts = random.Next(3) > 0,
+            JournalLosses = random.Next(4) == 0,
+            Suspensions = !calm && random.Next(2) == 0,
+            Outages = !calm && random.Next(3) == 0,
+            JournalRot = !calm && random.Next(10) == 0,
+            IsCalm = calm,
+        };
+
+        double Rate() => storeFaults && random.Next(2) == 0 ? 0.002 * (1 << random.Next(6)) : 0;
+        double DiskRate() => diskFaults && random.Next(2) == 0 ? 0.002 : 0;
+    }
+}

@@ -1,0 +1,333 @@
+using Gateway.Backends.Core;
+using Gateway.Simulation.Disk;
+using Gateway.Simulation.Model;
+using Gateway.Simulation.Scheduling;
+using Gateway.Simulation.Store;
+using Gateway.Volumes;
+using Gateway.Volumes.Formats;
+
+namespace Gateway.Simulation.Scenario;
+
+/// <summary>One seed: hosts, a bucket, initiators, and everything that happens to them, from an empty volume to the last check.</summary>
+internal sealed class SeedRun
+{
+    private const string VolumeName = "vol";
+
+    /// <summary>Attempts at opening before an operator turns to something else, and when nothing goes wrong any more.</summary>
+    private const int AttemptsMax = 4;
+    private const int HealedAttemptsMax = 40;
+
+    /// <summary>Events after which a crash is worth more than at another time.</summary>
+    private static readonly string[] s_moments = ["answer", "flushed", "issue", "disk write", "disk flush", "disk flushed", "put", "put done", "length done", "read done"];
+
+    private readonly World _world;
+    private readonly SeedPlan _plan;
+    private readonly Random _random;
+    private readonly Random _nonces;
+    private readonly SimulatedBucket _bucket;
+    private readonly SimulatedHost[] _hosts;
+    private readonly Judge _judge;
+    private readonly Initiators _initiators;
+    private readonly History _initial;
+    private readonly List<Serving> _live = [];
+    private readonly List<Task> _tasks = [];
+
+    private SeedRun(int seed, bool isTracing)
+    {
+        // Each concern draws from a sequence of its own, so that a change in one does not shift the others.
+        var random = new Random(seed);
+        _plan = SeedPlan.Draw(new Random(random.Next()));
+        _world = new World(random.Next(), isTracing);
+        _random = new Random(random.Next());
+        _nonces = new Random(random.Next());
+        _bucket = new SimulatedBucket(_world, _plan.Store, new Random(random.Next()));
+        _hosts = [.. Enumerable.Range(0, _plan.Hosts).Select(i => new SimulatedHost(_world, $"host{i}", _plan.Disk, new Random(random.Next()), TimeSpan.FromSeconds(random.Next(-100, 100))))];
+        _judge = new Judge(_world, _plan) { StoreFailed = _plan.Store.HasFaults };
+        _initiators = new Initiators(_world, _plan, _judge, new Random(random.Next()));
+        _initial = new History(_plan.Blocks);
+    }
+
+    /// <summary>Runs a seed.</summary>
+    /// <exception cref="SimulationException">It found something; the message says what, and ends with the trace if that was asked for.</exception>
+    /// <returns>The hash of all that happened.</returns>
+    public static ulong Run(int seed, bool isTracing = false)
+    {
+        var run = new SeedRun(seed, isTracing);
+        try
+        {
+            run._world.Note(null, run._plan.ToString());
+            run._world.Run(run.RunAsync);
+            return run._world.Hash;
+        }
+        catch (Exception e)
+        {
+            var trace = isTracing ? $"\n{string.Join('\n', run._world.Trace)}" : "";
+            throw new SimulationException($"Seed {seed}, step {run._world.Steps}, {run._world.Now.TotalSeconds:F6} s: {(e is SimulationException ? e.Message : e.ToString())}{trace}", e);
+        }
+        finally
+        {
+            foreach (var host in run._hosts) host.Process?.Die();
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        CreateVolume();
+        for (var i = 0; i < _plan.Events; i++)
+        {
+            await HappenAsync();
+            if (_random.Next(3) > 0 && _live.Count > 0) await Task.WhenAll(_live[^1].Clients);
+            else await _world.DelayAsync(TimeSpan.FromMilliseconds(Math.Pow(2, _random.NextDouble() * 14)));
+            await SweepAsync();
+        }
+
+        await FinishAsync();
+    }
+
+    private void CreateVolume()
+    {
+        var record = new VolumeRecord
+        {
+            Name = VolumeName,
+            Id = NewNonce(),
+            SizeBytes = (long)_plan.Blocks * _plan.BlockBytes,
+            BlockSizeBytes = _plan.BlockBytes,
+            PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
+            CreatedAt = DateTimeOffset.UnixEpoch,
+        };
+        _bucket.Put(new VolumeKeys(VolumeName).Record(1).Value, RecordCodec.Encode(record), Precondition.Absent);
+    }
+
+    private async Task HappenAsync()
+    {
+        if (!_hosts.Any(h => IsUp(h)))
+        {
+            if (_plan.JournalLosses && _random.Next(4) == 0) Pick(_hosts).LoseFiles();
+            if (_plan.JournalRot && _random.Next(3) == 0) Pick(_hosts).Rot();
+            _tasks.Add(ServeAsync(Pick(_hosts)));
+            return;
+        }
+
+        var host = Pick(_hosts.Where(IsUp).ToArray());
+        switch (_random.Next(12))
+        {
+            case 0 or 1:
+                await CrashAsync(host, host.Kill);
+                break;
+            case 2 or 3 when _plan.PowerCuts:
+                await CrashAsync(host, host.CutPower);
+                break;
+            case 4 or 5 when Find(host) is { } serving:
+                await CloseAsync(serving);
+                break;
+            case 6 when _plan.Suspensions:
+                Suspend(host);
+                break;
+            case 7 when _plan.Outages:
+                _judge.StoreFailed = true;
+                _bucket.OutageUntil = _world.Now + TimeSpan.FromSeconds(Math.Pow(2, _random.NextDouble() * 8));
+                _world.Record("outage", _bucket.OutageUntil.Ticks);
+                break;
+            case < 11 when _hosts.Any(h => !IsUp(h)):
+                _tasks.Add(ServeAsync(Pick(_hosts.Where(h => !IsUp(h)).ToArray())));
+                break;
+            default:
+                if (Find(host) is { } present && !host.Process!.IsSuspended) StartClients(present);
+                break;
+        }
+    }
+
+    /// <summary>Starts a gateway on a host, opens the volume, reads all of it, and lets initiators at it.</summary>
+    private async Task<Serving?> ServeAsync(SimulatedHost host, int attemptsMax = AttemptsMax)
+    {
+        var process = host.Start();
+        _world.Record("started", process: process);
+        var log = new EngineLog(_world, process);
+        try
+        {
+            for (var attempt = 0; attempt < attemptsMax; attempt++)
+            {
+                _judge.Attempts.Add((host, host.JournalsLost, process));
+                Volume volume;
+                try
+                {
+                    volume = await process.RunAsync(() => NewOpener(host, process, log).OpenAsync(VolumeName, default));
+                }
+                catch (Exception e) when (e is BlobStoreException or VolumeException)
+                {
+                    if (!_judge.MayFailToOpen(host, process, e)) _world.Fail($"{process.Name} could not open the volume, without a reason: {e}");
+                    _world.Note(process, $"opening failed: {e.Message}");
+                    await RecoverAsync(host, e, isPatient: attemptsMax > AttemptsMax);
+                    await _world.DelayAsync(TimeSpan.FromSeconds(1 + (_random.NextDouble() * 5)));
+                    continue;
+                }
+
+                var serving = new Serving(host, process, volume, log, _judge.ParentOf(volume.Epoch));
+                if (await _initiators.ReadAllAsync(serving) is not { } found || !_judge.Accept(serving, found, _initial)) break;
+                _live.Add(serving);
+                StartClients(serving);
+                return serving;
+            }
+        }
+        catch (ProcessDiedException)
+        {
+            return null; // Killed on the way.
+        }
+
+        if (host.Process == process) host.Kill();
+        return null;
+    }
+
+    private VolumeOpener NewOpener(SimulatedHost host, SimulatedProcess process, EngineLog log) => new(
+        new StoreClient(_world, _bucket, process),
+        _plan.Options,
+        new JournalOptions { CapacityBytes = _plan.JournalBytes, Directory = host.Name },
+        new HostDirectory(_world, host, process),
+        process.Name,
+        new VirtualTime(_world, process, host.WallError),
+        new Random(_random.Next()),
+        log,
+        NewNonce);
+
+    /// <summary>What an operator does about a volume that does not open: a journal that cannot be used is moved away, sometimes.</summary>
+    private async Task RecoverAsync(SimulatedHost host, Exception e, bool isPatient)
+    {
+        if (e is not VolumeException { Kind: VolumeErrorKind.JournalMismatch or VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported or VolumeErrorKind.LocalDisk }) return;
+        if (isPatient ? _bucket.Plan.ReadCorruptionRate == 0 : _random.Next(2) == 0) host.LoseFiles();
+        await Task.CompletedTask;
+    }
+
+    private void StartClients(Serving serving)
+    {
+        for (var i = 0; i < _plan.Depth; i++) serving.Clients.Add(_initiators.RunAsync(serving));
+    }
+
+    private async Task CloseAsync(Serving serving)
+    {
+        serving.IsEnding = true;
+        if (_random.Next(2) == 0) await Task.WhenAll(serving.Clients);
+        if (serving.Process.IsDead || serving.Process.IsSuspended) return;
+        var completed = serving.History!.CompletedFloor;
+        _world.Record("closing", process: serving.Process);
+        try
+        {
+            await serving.Process.RunAsync(async () =>
+            {
+                await serving.Volume.DisposeAsync();
+                return true;
+            });
+        }
+        catch (ProcessDiedException)
+        {
+            return;
+        }
+
+        _world.Record("closed", serving.Log.PendingAtClose ?? -1, process: serving.Process);
+        if (!serving.Host.DiskFailed) serving.History.RaiseFlushed(completed);
+        if (serving.Log.PendingAtClose == 0) _judge.Drained(serving, completed);
+        serving.Host.Kill();
+    }
+
+    /// <summary>Ends a process at once, or just after it has done something that is easily got wrong.</summary>
+    private async Task CrashAsync(SimulatedHost host, Action crash)
+    {
+        var process = host.Process!;
+        if (_random.Next(2) == 0)
+        {
+            crash();
+            return;
+        }
+
+        var (what, count) = (Pick(s_moments), _random.Next(1, 10));
+        var happened = new TaskCompletionSource();
+        void Watch(string seen, SimulatedProcess? by)
+        {
+            if (by != process || seen != what || --count != 0) return;
+            _world.Watch -= Watch;
+            _world.Interrupt(Crash);
+        }
+
+        void Crash()
+        {
+            if (happened.TrySetResult() && !process.IsDead) crash();
+        }
+
+        _world.Watch += Watch;
+        _world.After(TimeSpan.FromSeconds(5), Crash);
+        await happened.Task;
+        _world.Watch -= Watch;
+    }
+
+    private void Suspend(SimulatedHost host)
+    {
+        var process = host.Process!;
+        process.Suspend();
+        _world.Record("suspended", process: process);
+        _world.After(TimeSpan.FromSeconds(Math.Pow(2, _random.NextDouble() * 9)), () =>
+        {
+            _world.Record("resumed", process: process);
+            process.Resume();
+        });
+    }
+
+    /// <summary>Forgets gateways that are gone; what they had not answered stays open for ever.</summary>
+    private Task SweepAsync()
+    {
+        foreach (var serving in _live.Where(s => s.Process.IsDead && s.Log.JournalWasFull)) serving.History!.FailOpenWrites();
+        _live.RemoveAll(s => s.Process.IsDead);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Ends all faults, opens the volume once more, and once more where no journal helps, and compares.</summary>
+    private async Task FinishAsync()
+    {
+        _world.Record("finish");
+        foreach (var host in _hosts)
+        {
+            host.Process?.Resume();
+            host.Plan = _plan.Disk with { WriteErrorRate = 0, ReadErrorRate = 0, FlushErrorRate = 0, NoSpaceRate = 0, SlowRate = 0, Lies = false };
+        }
+
+        _bucket.OutageUntil = TimeSpan.Zero;
+        _bucket.Plan = new StorePlan { LatencyMax = _plan.Store.LatencyMax };
+        foreach (var host in _hosts)
+        {
+            if (_random.Next(2) == 0 && Find(host) is { } serving) await CloseAsync(serving);
+            if (IsUp(host)) host.Kill();
+        }
+
+        await Task.WhenAll(_tasks);
+        await SweepAsync();
+        if (_plan.Store.LateEffectRate > 0) await _world.DelayAsync(_plan.Store.LateEffectMax + _plan.Store.GiveUpAfter);
+
+        var last = await ServeAsync(Pick(_hosts), HealedAttemptsMax);
+        if (last is null)
+        {
+            _world.Fail("The volume does not open although nothing is wrong any more.");
+            return;
+        }
+
+        await Task.WhenAll(last.Clients);
+        if (!await _initiators.DrainAsync(last)) _world.Fail("The volume does not drain although nothing is wrong any more.");
+        if (await _initiators.ReadAllAsync(last) is null) _world.Fail("The volume cannot be read although nothing is wrong any more.");
+        await CloseAsync(last);
+
+        var elsewhere = Pick(_hosts);
+        elsewhere.LoseFiles();
+        if (await ServeAsync(elsewhere, HealedAttemptsMax) is not { } check) _world.Fail("The volume does not open from the bucket alone.");
+        else await Task.WhenAll(check.Clients);
+    }
+
+    private static bool IsUp(SimulatedHost host) => host.Process is { IsDead: false };
+
+    private Serving? Find(SimulatedHost host) => _live.Find(s => s.Host == host && !s.Process.IsDead);
+
+    private T Pick<T>(T[] from) => from[_random.Next(from.Length)];
+
+    private Guid NewNonce()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        _nonces.NextBytes(bytes);
+        return new Guid(bytes);
+    }
+}

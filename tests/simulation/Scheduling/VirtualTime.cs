@@ -1,0 +1,57 @@
+namespace Gateway.Simulation.Scheduling;
+
+/// <summary>The clock of one process: monotonic time is the world's (it counts suspension, as CLOCK_BOOTTIME does), wall time is off by the host's error.</summary>
+internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpan wallError) : TimeProvider
+{
+    private static readonly DateTimeOffset s_start = new(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+    public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
+
+    public override long GetTimestamp() => world.Now.Ticks;
+
+    public override DateTimeOffset GetUtcNow() => s_start + wallError + world.Now;
+
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+    {
+        var timer = new VirtualTimer(world, process, callback, state);
+        timer.Change(dueTime, period);
+        return timer;
+    }
+}
+
+/// <summary>A timer of one process on virtual time.</summary>
+internal sealed class VirtualTimer(World world, SimulatedProcess owner, TimerCallback callback, object? state) : ITimer
+{
+    private TimeSpan _period = Timeout.InfiniteTimeSpan;
+
+    /// <summary>Grows with every change, so that the world knows which of its entries is the present one.</summary>
+    public long Version { get; private set; }
+
+    public bool Change(TimeSpan dueTime, TimeSpan period)
+    {
+        Version++;
+        _period = period;
+        if (dueTime != Timeout.InfiniteTimeSpan) world.Schedule(this, Version, world.Now + dueTime);
+        return true;
+    }
+
+    public void Fire()
+    {
+        if (_period != Timeout.InfiniteTimeSpan && _period > TimeSpan.Zero) world.Schedule(this, Version, world.Now + _period);
+        else Version++;
+        SendOrPostCallback run = Invoke;
+        if (owner.Admits(run, null)) world.Run(owner, run, null);
+    }
+
+    public void Dispose() => Version++;
+
+    public ValueTask DisposeAsync()
+    {
+        Version++;
+        return ValueTask.CompletedTask;
+    }
+
+    private void Invoke(object? _) => callback(state);
+}
