@@ -144,6 +144,12 @@ public sealed class VolumeOpener
 
             return recovered;
         }
+        catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
+        {
+            journal?.Dispose();
+            await RefuseOutdatedAsync(state, cancellationToken);
+            throw;
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             journal?.Dispose();
@@ -301,9 +307,20 @@ public sealed class VolumeOpener
     /// </summary>
     private async Task RefuseSupersededRootAsync(LogState state, CancellationToken cancellationToken)
     {
-        if (!Mutation.SupersededRootTaken && state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
-            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_store.Description}: checkpoint '{state.Keys.Checkpoint(root.Id)}' was superseded while volume '{state.Volume.Name}' was being opened. Opening it again will find the newer one.");
+        if (state.Root is { } root && await _store.GetLengthAsync(state.Keys.Checkpoint(root.Id), cancellationToken) is null)
+            throw Outdated(state);
     }
+
+    /// <summary>What the log says may be gone because its writer is at work, and has written a newer checkpoint: then it was no damage.</summary>
+    private async Task RefuseOutdatedAsync(LogState state, CancellationToken cancellationToken)
+    {
+        var now = await LogState.LoadAsync(_store, state.Keys.VolumeName, cancellationToken);
+        if (now.Root?.Id != state.Root?.Id) throw Outdated(state);
+    }
+
+    private BlobStoreException Outdated(LogState state) => new(
+        BlobErrorKind.Unavailable,
+        $"{_store.Description}: the checkpoint that volume '{state.Volume.Name}' was being opened from was superseded meanwhile. Opening it again will find the newer one.");
 
     private static VolumeException ClaimedElsewhere(string volumeName, long epoch) => new(
         VolumeErrorKind.Fenced,

@@ -33,11 +33,10 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
         if (WriteFailure is { } failure) throw failure;
         lock (_gate)
         {
-            var bytes = new byte[content.LengthBytes];
-            content.CopyTo(0, bytes);
-            if (offsetBytes + bytes.Length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
-            bytes.CopyTo(_current, offsetBytes);
-            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + bytes.Length; sector++) _dirtySectors.Add(sector);
+            var length = content.LengthBytes;
+            if (offsetBytes + length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
+            content.CopyTo(0, _current.AsSpan((int)offsetBytes, length));
+            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + length; sector++) _dirtySectors.Add(sector);
         }
 
         return ValueTask.CompletedTask;

@@ -61,15 +61,9 @@ internal static class Mutation
 
     public static bool CheckpointCoversLater => s_active is nameof(CheckpointCoversLater);
 
-    public static bool DeadCountedLate => s_active is nameof(DeadCountedLate);
-
-    public static bool LiveMapBlobSwept => s_active is nameof(LiveMapBlobSwept);
+    public static bool DeadRemovedWithoutCheckpoint => s_active is nameof(DeadRemovedWithoutCheckpoint);
 
     public static bool RemovedAtOnce => s_active is nameof(RemovedAtOnce);
-
-    public static bool RemovedWithoutLook => s_active is nameof(RemovedWithoutLook);
-
-    public static bool SupersededRootTaken => s_active is nameof(SupersededRootTaken);
 
     public static bool MovedOverNewer => s_active is nameof(MovedOverNewer);
 

@@ -271,7 +271,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
 
         var what = lane.Phase == Phase.Sync ? "SYNCHRONIZE CACHE" : lane.IsWrite ? "A write" : "A read";
         var sense = command.Status == ScsiStatus.CheckCondition ? string.Create(CultureInfo.InvariantCulture, $"CHECK CONDITION, {key} {asc:X2}h/{ascq:X2}h") : command.Status.ToString();
-        _failure ??= $"{what} at block {lane.Slot * _blocks} ended in {sense}. docs/semantics.md says what that means; the gateway's log, why.";
+        _failure ??= $"{what} at block {lane.Slot * _blocks} ended in {sense}. docs/semantics.md says what that means; warnings above, if there are any, say why.";
     }
 
     /// <summary>One of the initiator's threads, so to speak.</summary>

@@ -6,8 +6,8 @@ using Gateway.Bench;
 using Gateway.Configuration;
 using Gateway.Tcmu;
 using Gateway.Volumes;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gateway.Cli;
 
@@ -51,7 +51,6 @@ internal static class BenchCommand
         };
         command.Subcommands.Add(S3BenchCommand.Build());
         command.Subcommands.Add(BenchSuiteCommand.Build());
-        command.Subcommands.Add(S3BenchCommand.Build());
         command.SetAction((result, cancellation) => CommandLine.RunAsync(() => RunAsync(result, cancellation), result.InvocationConfiguration.Error));
         return command;
     }
@@ -74,6 +73,9 @@ internal static class BenchCommand
             Seed = result.GetValue(Seed),
         };
         var ring = new RingDeviceOptions { BusyPoll = TimeSpan.FromMicroseconds(result.GetValue(BusyPoll)) };
+        // What the volume has to complain about is what explains a bad figure.
+        using var host = ServeCommand.NewHostBuilder(LogLevel.Warning).Build();
+        var logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Gateway.Volumes");
         var name = result.GetValue(Target)!;
         if (name is BenchTarget.NullName or BenchTarget.TemporaryName)
         {
@@ -83,7 +85,7 @@ internal static class BenchCommand
             await using var target = name == BenchTarget.NullName ? BenchTarget.Null(size, VolumeSpec.BlockSizeDefaultBytes)
                 : await BenchTarget.TemporaryAsync(
                     result.GetValue(Directory)!, new VolumeSpec(size, VolumeSpec.BlockSizeDefaultBytes), new VolumeOptions { CacheBytes = result.GetValue(Cache) },
-                    new JournalOptions().CapacityBytes, time, NullLogger.Instance, cancellationToken);
+                    new JournalOptions().CapacityBytes, time, logger, cancellationToken);
             if (workload.Reads && target.Volume is not null) await BenchRun.FillAsync(target, size, time, cancellationToken);
             await MeasureAsync(result, target, workload, ring, time, cancellationToken);
             return;
@@ -94,7 +96,7 @@ internal static class BenchCommand
         var configuration = GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!);
         await using (var stores = new StoreSet(configuration, time))
         {
-            await using var target = await BenchTarget.ConfiguredAsync(configuration, stores, VolumePath.Parse(name), time, NullLogger.Instance, cancellationToken);
+            await using var target = await BenchTarget.ConfiguredAsync(configuration, stores, VolumePath.Parse(name), time, logger, cancellationToken);
             await MeasureAsync(result, target, workload, ring, time, cancellationToken);
         }
     }

@@ -70,7 +70,7 @@ internal sealed class Checkpointer
     public async Task<Superseded> RunAsync(CancellationToken cancellationToken)
     {
         var capture = await CaptureAsync(cancellationToken);
-        if (capture is null)
+        if (capture is null || Mutation.DeadRemovedWithoutCheckpoint)
         {
             lock (_gate) return new Superseded(IsNew: false, null, [], DeadSegments());
         }
@@ -96,7 +96,7 @@ internal sealed class Checkpointer
             }
 
             VolumeLog.CheckpointStored(_logger, _volume.Name, root.Id, capture.Position, writing.LengthBytes);
-            return new Superseded(IsNew: true, old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], Mutation.DeadCountedLate ? DeadSegments() : capture.Dead);
+            return new Superseded(IsNew: true, old is null ? null : _keys.Checkpoint(old.Id), [.. dead.Select(b => _keys.MapBlob(b.Id))], capture.Dead);
         }
         finally
         {

@@ -37,7 +37,7 @@ internal sealed class Remover(
         while (DueIn == TimeSpan.Zero)
         {
             var (_, roots, blobs) = _due.Dequeue();
-            if (!Mutation.RemovedWithoutLook) await writer.RefuseIfFencedAsync(cancellationToken);
+            await writer.RefuseIfFencedAsync(cancellationToken);
             var stuck = await RemoveAsync(roots, cancellationToken);
             if (stuck.Length > 0)
             {
@@ -45,7 +45,7 @@ internal sealed class Remover(
                 continue;
             }
 
-            if (roots.Length > 0 && !Mutation.RemovedWithoutLook) await writer.RefuseIfFencedAsync(cancellationToken);
+            if (roots.Length > 0) await writer.RefuseIfFencedAsync(cancellationToken);
             Add([], await RemoveAsync(blobs, cancellationToken));
         }
     }

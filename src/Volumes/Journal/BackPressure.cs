@@ -17,7 +17,7 @@ internal sealed class BackPressure(long capacityBytes, int highWaterPercent, Tim
     /// <summary>A store that has taken nothing for so long is away, whatever it did before.</summary>
     private static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(10);
 
-    private readonly long _highWaterBytes = capacityBytes / 100 * highWaterPercent;
+    private readonly long _highWaterBytes = capacityBytes * highWaterPercent / 100;
     private double _bytesPerSecond;
     private long _releasedAt = time.GetTimestamp();
 

@@ -25,6 +25,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private readonly AsyncSignal _signal = new();
     private readonly ITimer _deadline;
     private bool _deadlineIsArmed;
+    private long _deadlineArrivedAt; // When the request arrived for which it is armed.
     private long _appended;
     private long _synced;
     private long _tail;
@@ -85,7 +86,8 @@ internal sealed class JournalFlusher : IAsyncDisposable
             {
                 request.DurableTarget = position;
                 _waiters.Add(request);
-                if (!_deadlineIsArmed) ArmDeadline(request);
+                // A write that waited for space arrived earlier than flushes that are waiting already.
+                if (!_deadlineIsArmed || request.ArrivedAt < _deadlineArrivedAt) ArmDeadline(request);
             }
         }
 
@@ -199,6 +201,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private void ArmDeadline(AppendRequest oldest)
     {
         var left = _timeout - _time.GetElapsedTime(oldest.ArrivedAt);
+        _deadlineArrivedAt = oldest.ArrivedAt;
         _deadlineIsArmed = _deadline.Change(left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 

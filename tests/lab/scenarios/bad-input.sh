@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bad-input.sh: what stands in the way of a volume at its device: a truncated segment, a foreign object, another volume's journal.
+# bad-input.sh: what stands in the way of a volume at its device: a truncated segment or checkpoint, a foreign object, another volume's journal.
 # Each time whoever enables the device is told, the log says what to do, nothing is lost, and with the cause removed all is there again.
 # In the lab. Environment: see common.sh; the store is a folder.
 set -euo pipefail
@@ -39,8 +39,22 @@ say "A truncated segment"
 segment=$(find "$BUCKET_PATH/$VOLUME/log" -type f | sort | tail -n 1)
 cp "$segment" "$SCRATCH/segment"
 truncate -s -100 "$segment"
-step "refused, and the log names it" refused "$VOLUME" "bytes instead of"
+named_by_check() { # An opening does not read what a checkpoint covers; a scrub does.
+  local code=0
+  "$GATEWAY" volume check "$STORE/$VOLUME" --config "$GATEWAY_CONFIG" > "$SCRATCH/said" 2>&1 || code=$?
+  [[ $code -eq 3 ]] && grep -F "$(basename "$segment")" "$SCRATCH/said"
+}
+step "named by volume check" named_by_check
 cp "$SCRATCH/segment" "$segment"
+is_clean() { "$GATEWAY" volume check "$STORE/$VOLUME" --config "$GATEWAY_CONFIG" > "$SCRATCH/said" 2>&1; }
+step "clean with the segment restored" is_clean
+
+say "A truncated checkpoint"
+root=$(find "$BUCKET_PATH/$VOLUME/checkpoints" -type f | sort | tail -n 1)
+cp "$root" "$SCRATCH/root"
+truncate -s -10 "$root"
+step "refused, and the log names it" refused "$VOLUME" "$(basename "$root")"
+cp "$SCRATCH/root" "$root"
 
 say "A foreign object under the prefix"
 echo photo > "$BUCKET_PATH/$VOLUME/log/holiday.jpg"

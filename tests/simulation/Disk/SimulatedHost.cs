@@ -5,6 +5,7 @@ namespace Gateway.Simulation.Disk;
 /// <summary>A machine: files that outlive its processes, and one gateway process at a time.</summary>
 internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Random random, TimeSpan wallError)
 {
+    private readonly bool _hasLied = plan.Lies;
     private int _processes;
 
     public string Name { get; } = name;
@@ -53,7 +54,7 @@ internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Ran
     {
         world.Record("power cut", process: Process);
         PowerCuts++;
-        if (Plan.Lies) Doubts++;
+        if (_hasLied) Doubts++;
         Process?.Die();
         foreach (var (name, file) in Files.ToArray())
         {

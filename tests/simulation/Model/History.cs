@@ -74,6 +74,7 @@ internal sealed class History
         {
             for (var i = writes.Count - 1; i >= 0; i--)
             {
+                if (writes[i].State == WriteState.Aborted) continue;
                 if (writes[i].Tag == tag) return null;
                 if (writes[i].DoneAt <= begunAt) return $"block {block} holds what write {tag} wrote, but {writes[i]} was completed before the read began";
             }
@@ -96,7 +97,7 @@ internal sealed class History
         var closest = (Place: _start, Wrong: wrong);
         foreach (var write in _writes)
         {
-            for (var b = (int)write.Lba; b < (int)write.Lba + write.Blocks; b++)
+            for (var b = (int)write.Lba; write.State != WriteState.Aborted && b < (int)write.Lba + write.Blocks; b++)
             {
                 if (!Explained(b)) wrong--;
                 if (write.State == WriteState.Failed)
@@ -138,14 +139,14 @@ internal sealed class History
         if (unsettled is not null) settled = Math.Min(settled, unsettled.Position - 1);
         settled = Math.Max(settled, _start);
         var image = (int[])_base.Clone();
-        foreach (var write in _writes.TakeWhile(w => w.Position <= settled)) Array.Fill(image, write.Tag, (int)write.Lba, write.Blocks);
+        foreach (var write in _writes.TakeWhile(w => w.Position <= settled).Where(w => w.State != WriteState.Aborted)) Array.Fill(image, write.Tag, (int)write.Lba, write.Blocks);
         if (settled == place) found.CopyTo(image, 0);
         var fork = new History(image, settled);
         foreach (var write in _writes.TakeWhile(w => w.Position <= place).SkipWhile(w => w.Position <= settled))
         {
             // A failed write that shows took effect, and counts from now on like any other.
-            var isOpen = write.State == WriteState.Failed && !Shows(write, found);
-            fork.Add(new Write(write.Id, write.Lba, write.Blocks, write.Kind) { State = isOpen ? WriteState.Failed : WriteState.Done, DoneAt = isOpen ? long.MaxValue : 0 });
+            var state = write.State == WriteState.Aborted || (write.State == WriteState.Failed && !Shows(write, found)) ? write.State : WriteState.Done;
+            fork.Add(new Write(write.Id, write.Lba, write.Blocks, write.Kind) { State = state, DoneAt = state == WriteState.Done ? 0 : long.MaxValue });
         }
 
         fork.CompletedFloor = fork.End;
@@ -176,7 +177,7 @@ internal sealed class History
     private string Difference(int[] found, int place)
     {
         var image = (int[])_base.Clone();
-        foreach (var write in _writes.TakeWhile(w => w.Position <= place && w.State != WriteState.Failed)) Array.Fill(image, write.Tag, (int)write.Lba, write.Blocks);
+        foreach (var write in _writes.TakeWhile(w => w.Position <= place && w.State < WriteState.Failed)) Array.Fill(image, write.Tag, (int)write.Lba, write.Blocks);
         var block = Enumerable.Range(0, image.Length).First(b => image[b] != found[b]);
         var missing = _writes.FindLast(w => w.Covers((ulong)block) && w.Position <= place);
         var shown = _writes.Find(w => w.Tag == found[block] && w.Covers((ulong)block));

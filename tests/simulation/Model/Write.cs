@@ -11,6 +11,9 @@ internal enum WriteState : byte
 
     /// <summary>Ended in an error, or its gateway died: it may have taken effect in its place in the history, whole, or not.</summary>
     Failed,
+
+    /// <summary>Answered TASK ABORTED: it never takes effect.</summary>
+    Aborted,
 }
 
 /// <summary>A write, or a zeroing: one place in a volume's history.</summary>

@@ -94,31 +94,31 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     {
         var range = PickRange();
         BlockResult result;
-        switch (random.Next(100))
+        switch (PickKind())
         {
-            case < 55:
+            case 0:
                 result = await WriteAsync(serving, range, random.Next(8) == 0);
                 break;
-            case < 63:
+            case 1:
                 result = await ZeroAsync(serving, range, random.Next(8) == 0);
                 break;
-            case < 88:
+            case 2:
                 result = await ReadAsync(serving, range);
                 break;
-            case < 98:
+            case 3:
                 result = await FlushAsync(serving);
                 break;
             default:
                 return await DrainAsync(serving);
         }
 
-        return result.IsSuccess || result.Error is BlockError.StoreUnavailable or BlockError.JournalFull or BlockError.Corrupt;
+        return result.IsSuccess || result.Error is BlockError.StoreUnavailable or BlockError.JournalFull or BlockError.Corrupt or BlockError.Aborted;
     }
 
     private Task<BlockResult> WriteAsync(Serving serving, BlockRange range, bool fua)
     {
         var kind = random.Next(10) switch { 0 => ContentKind.Zero, < 4 => ContentKind.Repeating, _ => ContentKind.Random };
-        return IssueAsync(serving, range, kind, fua, async write =>
+        return IssueAsync(serving, range, kind, fua, async (write, abort) =>
         {
             var buffer = Rent();
             var list = new ScatterList();
@@ -130,7 +130,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
                 else BlockContent.Fill(block, write.Id, kind, range.Lba + (ulong)i);
             }
 
-            var result = await serving.Volume.WriteAsync(range, list, fua, default);
+            var result = await serving.Volume.WriteAsync(range, list, fua, abort);
             // From now on the memory belongs to another command.
             buffer.Span[..(write.Blocks * plan.BlockBytes)].Fill(0xDB);
             _buffers.Push(buffer);
@@ -139,19 +139,22 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     }
 
     private Task<BlockResult> ZeroAsync(Serving serving, BlockRange range, bool fua) =>
-        IssueAsync(serving, range, ContentKind.Zero, fua, async _ => await serving.Volume.ZeroAsync(range, fua, default));
+        IssueAsync(serving, range, ContentKind.Zero, fua, async (_, abort) => await serving.Volume.ZeroAsync(range, fua, abort));
 
-    private Task<BlockResult> IssueAsync(Serving serving, BlockRange range, ContentKind kind, bool fua, Func<Write, Task<BlockResult>> issue) =>
+    private Task<BlockResult> IssueAsync(Serving serving, BlockRange range, ContentKind kind, bool fua, Func<Write, CancellationToken, Task<BlockResult>> issue) =>
         CommandAsync(serving, kind == ContentKind.Zero ? "zero" : "write", async () =>
         {
             var write = new Write(++_lastTag, range.Lba, (int)range.Blocks, kind);
             Writers.Add(write);
             serving.History!.Add(write);
             world.Record(fua ? "issue fua" : "issue", write.Id, (long)range.Lba, null, serving.Process);
-            var result = await issue(write);
+            using var abort = new CancellationTokenSource();
+            if (random.Next(50) == 0) abort.Cancel();
+            else if (random.Next(50) == 0) world.After(plan.ThinkMax * random.NextDouble(), () => TryCancel(abort));
+            var result = await issue(write, abort.Token);
             world.Record("answer", write.Id, (long)result.Error, null, serving.Process);
             if (result.IsSuccess) judge.Written(serving, write, fua);
-            else write.State = WriteState.Failed;
+            else write.State = result.Error == BlockError.Aborted ? WriteState.Aborted : WriteState.Failed;
             return result;
         });
 
@@ -206,7 +209,9 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     {
         var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
         var command = serving.Process.RunAsync(run);
-        Watch(plan.Options.CommandTimeout + s_answerSlack);
+        // A read may wait for the map and then for the data.
+        var timeout = name == "read" ? plan.Options.CommandTimeout * 2 : plan.Options.CommandTimeout;
+        Watch(timeout + s_answerSlack);
         var result = await command;
         if (!result.IsSuccess) judge.CommandFailed(serving, name, result);
         return result;
@@ -214,11 +219,31 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         void Watch(TimeSpan left) => world.After(left, () =>
         {
             if (command.IsCompleted || serving.Process.IsDead) return;
-            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - plan.Options.CommandTimeout - s_answerSlack;
+            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - timeout - s_answerSlack;
             if (serving.Process.IsSuspended) Watch(TimeSpan.FromSeconds(1));
             else if (late < TimeSpan.Zero) Watch(-late);
             else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
         });
+    }
+
+    private static void TryCancel(CancellationTokenSource abort)
+    {
+        try
+        {
+            abort.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Answered meanwhile.
+        }
+    }
+
+    private int PickKind()
+    {
+        var drawn = random.Next(plan.Mix.Sum());
+        var kind = 0;
+        while ((drawn -= plan.Mix[kind]) >= 0) kind++;
+        return kind;
     }
 
     private BlockRange PickRange()

@@ -76,6 +76,7 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         var allowed = result.Error switch
         {
+            BlockError.Aborted => name is "write" or "zero",
             BlockError.StoreUnavailable => StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
             BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
@@ -92,12 +93,16 @@ internal sealed class Judge(World world, SeedPlan plan)
     {
         BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
         BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
+        // Someone who reads the log for longer than the grace period finds things gone that its writer has removed.
+        BlobStoreException { Kind: BlobErrorKind.NotFound } or VolumeException { Kind: VolumeErrorKind.Damaged } when IsSlow(process) => true,
         VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
         VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => a.Host != host || a.JournalsLost != host.JournalsLost),
         VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),
         VolumeException { Kind: VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported } => host.Doubts > 0 || plan.Store.ReadCorruptionRate > 0,
         _ => false,
     };
+
+    private bool IsSlow(SimulatedProcess process) => Attempts.Count > 1 && (process.SuspendedTotal > TimeSpan.Zero || plan.Store.SlowRate > 0);
 
     private static bool DiskMayFail(Disk.SimulatedHost host) => host.DiskFailed || host.Doubts > 0;
 

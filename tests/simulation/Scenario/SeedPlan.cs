@@ -36,6 +36,9 @@ internal sealed record SeedPlan
     /// <summary>Most writes go to this many blocks.</summary>
     public required int HotBlocks { get; init; }
 
+    /// <summary>Weights of writes, zeroings, reads, flushes and drains.</summary>
+    public required int[] Mix { get; init; }
+
     /// <summary>Longest usual command in blocks.</summary>
     public required int LengthMax { get; init; }
 
@@ -61,6 +64,7 @@ internal sealed record SeedPlan
         var storeFaults = !calm && random.Next(3) > 0;
         var diskFaults = !calm && random.Next(5) == 0;
         var segmentBytes = 8192 << random.Next(4);
+        var commandTimeout = TimeSpan.FromSeconds(5 << random.Next(3));
         return new SeedPlan
         {
             BlockBytes = blockBytes,
@@ -79,12 +83,12 @@ internal sealed record SeedPlan
                 CheckpointSegments = 4 << random.Next(5),
                 CheckpointSegmentsMin = 1 << random.Next(5),
                 CheckpointIdle = TimeSpan.FromMilliseconds(100 << random.Next(8)),
-                RemoveAfter = TimeSpan.FromSeconds(21 + random.Next(40)),
+                RemoveAfter = commandTimeout + TimeSpan.FromSeconds(1 + random.Next(20)),
                 CleanAbove = random.Next(4) switch { 0 => 1, 1 => 0.05, _ => 0.2 },
                 CleanBytesPerSecond = (64 << 10) << random.Next(10),
                 Durability = random.Next(5) == 0 ? Durability.Bucket : Durability.Journal,
                 HighWaterPercent = random.Next(4) switch { 0 => 100, _ => 30 + random.Next(60) },
-                CommandTimeout = TimeSpan.FromSeconds(20),
+                CommandTimeout = commandTimeout,
                 RetryDelayMin = TimeSpan.FromMilliseconds(100),
                 RetryDelayMax = TimeSpan.FromSeconds(5),
                 CloseTimeout = TimeSpan.FromSeconds(random.Next(2) * 10),
@@ -104,6 +108,7 @@ internal sealed record SeedPlan
             },
             Disk = new DiskPlan
             {
+                FlushMax = TimeSpan.FromMilliseconds(2 << random.Next(6)),
                 SlowRate = !calm && random.Next(3) == 0 ? 0.02 : 0,
                 WriteErrorRate = DiskRate(),
                 ReadErrorRate = DiskRate(),
@@ -116,6 +121,7 @@ internal sealed record SeedPlan
             CommandsMax = random.Next(5, 80),
             ThinkMax = TimeSpan.FromMilliseconds(1 << random.Next(12)),
             HotBlocks = Math.Min(blocks, 16 << random.Next(6)),
+            Mix = [random.Next(20, 80), random.Next(15), random.Next(5, 40), 1 << random.Next(6), 1 + random.Next(4)],
             LengthMax = 1 << random.Next(1, 6),
             PowerCuts = random.Next(3) > 0,
             JournalLosses = random.Next(4) == 0,

@@ -4,6 +4,7 @@ using Gateway.Simulation.Model;
 using Gateway.Simulation.Scheduling;
 using Gateway.Simulation.Store;
 using Gateway.Volumes;
+using Gateway.Volumes.Checking;
 using Gateway.Volumes.Formats;
 
 namespace Gateway.Simulation.Scenario;
@@ -78,6 +79,7 @@ internal sealed class SeedRun
             await HappenAsync();
             if (_random.Next(3) > 0 && _live.Count > 0) await Task.WhenAll(_live[^1].Clients);
             else await _world.DelayAsync(TimeSpan.FromMilliseconds(Math.Pow(2, _random.NextDouble() * 14)));
+            if (_random.Next(6) == 0) await _world.DelayAsync(_plan.Options.RemoveAfter * (1 + _random.NextDouble())); // A quiet time, in which much is put in order.
             await SweepAsync();
         }
 
@@ -249,7 +251,9 @@ internal sealed class SeedRun
 
         void Crash()
         {
-            if (happened.TrySetResult() && !process.IsDead) crash();
+            if (happened.Task.IsCompleted) return;
+            if (!process.IsDead) crash();
+            happened.SetResult();
         }
 
         _world.Watch += Watch;
@@ -311,11 +315,20 @@ internal sealed class SeedRun
         if (!await _initiators.DrainAsync(last)) _world.Fail("The volume does not drain although nothing is wrong any more.");
         if (await _initiators.ReadAllAsync(last) is null) _world.Fail("The volume cannot be read although nothing is wrong any more.");
         await CloseAsync(last);
+        await CheckBucketAsync();
 
         var elsewhere = Pick(_hosts);
         elsewhere.LoseFiles();
         if (await ServeAsync(elsewhere, HealedAttemptsMax) is not { } check) _world.Fail("The volume does not open from the bucket alone.");
         else await Task.WhenAll(check.Clients);
+    }
+
+    /// <summary>What 'volume check' says of a bucket at rest: every checksum, reference and count.</summary>
+    private async Task CheckBucketAsync()
+    {
+        var report = await new VolumeChecker(new StoreClient(_world, _bucket, _world.Outside), VolumeName).RunAsync(default);
+        _world.Record("checked", report.Segments, report.StoredBytes);
+        if (!report.IsClean) _world.Fail($"The bucket is not sound: {string.Join(' ', report.Findings.Select(f => $"{f.Severity} {f.Blob}: {f.Message}"))} {string.Join(' ', report.Damaged)}");
     }
 
     private static bool IsUp(SimulatedHost host) => host.Process is { IsDead: false };

@@ -44,6 +44,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
         RetryDelayMin = TimeSpan.FromMilliseconds(1),
         RetryDelayMax = TimeSpan.FromMilliseconds(10),
         CacheBytes = 256 << 10,
+        HighWaterPercent = 100, // The journals here are so small that they would be slow all the time.
         CheckpointSegmentsMin = 2,
         CheckpointSegments = 6,
         CheckpointIdle = TimeSpan.FromMilliseconds(20),

@@ -1,0 +1,23 @@
+using Gateway.Cli;
+using Xunit;
+
+namespace Gateway.Tests;
+
+public sealed class CommandLineTreeTests
+{
+    /// <summary>Two commands of one name make every command line fail, whatever it says.</summary>
+    [Theory]
+    [InlineData("serve", "--verbose")]
+    [InlineData("volume", "create", "local/d1", "--size", "1GiB")]
+    [InlineData("volume", "list", "--output", "json")]
+    [InlineData("bench", "--rw", "randwrite", "--bs", "4k", "--iodepth", "32", "--fsync", "1", "--target", "temporary")]
+    [InlineData("bench", "s3", "--bucket", "b")]
+    [InlineData("bench", "suite", "--only", "ring_null")]
+    public void Parse_CommandOfTheManual_IsUnderstood(params string[] arguments) => Assert.Empty(CommandLine.Build().Parse(arguments).Errors);
+
+    [Theory]
+    [InlineData("4x")]
+    [InlineData("1.5")]
+    public void Parse_BenchWithABadSize_SaysHowToWriteOne(string size) =>
+        Assert.Contains("with a unit", Assert.Single(CommandLine.Build().Parse(["bench", "--bs", size]).Errors).Message, StringComparison.Ordinal);
+}
