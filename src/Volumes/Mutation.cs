@@ -35,5 +35,8 @@ internal static class Mutation
     public const bool TombstoneLost = false;
     public const bool DirtyLeafEvicted = false;
     public const bool ListingTrusted = false;
+    public const bool AcknowledgedPastLease = false;
+    public const bool LeaseNotWaitedOut = false;
+    public const bool HeartbeatDebtIgnored = false;
 }
 #endif

@@ -100,6 +100,7 @@ public sealed class VolumeOpener
 
             await RefuseSupersededRootAsync(recovered.State, cancellationToken);
             var authority = new WriterAuthority(new LeaseTerms(_options.LeaseLength), _time);
+            if (authority.Terms.HasLease) await GiveSignOfLifeAsync(recovered, claim, cancellationToken);
             await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
             return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _newNonce, _logger);
@@ -277,6 +278,17 @@ public sealed class VolumeOpener
         }
 
         return claim;
+    }
+
+    /// <summary>
+    /// Says what our journal holds before the volume is ours: whoever finds us gone knows it then, and not only what the owner before us said.
+    /// </summary>
+    private async Task GiveSignOfLifeAsync(RecoveredVolume recovered, EpochRecord claim, CancellationToken cancellationToken)
+    {
+        var state = recovered.State;
+        var writer = new WriterIdentity(state.Keys, state.Volume.Id, claim.Epoch, _owner, recovered.Journal.Superblock.JournalId);
+        var beat = HeartbeatRecord.Of(writer, FlushLedger.Of(recovered, _options.Durability).Progress, _newNonce(), _time.GetUtcNow());
+        await _store.PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(beat, state.Volume.Id), Precondition.None, cancellationToken);
     }
 
     /// <summary>Records where the log before us ends, and looks that nobody claimed after us.</summary>

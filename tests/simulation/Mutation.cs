@@ -72,4 +72,10 @@ internal static class Mutation
     public static bool DirtyLeafEvicted => s_active is nameof(DirtyLeafEvicted);
 
     public static bool ListingTrusted => s_active is nameof(ListingTrusted);
+
+    public static bool AcknowledgedPastLease => s_active is nameof(AcknowledgedPastLease);
+
+    public static bool LeaseNotWaitedOut => s_active is nameof(LeaseNotWaitedOut);
+
+    public static bool HeartbeatDebtIgnored => s_active is nameof(HeartbeatDebtIgnored);
 }

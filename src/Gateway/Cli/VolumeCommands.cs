@@ -145,7 +145,7 @@ internal static class VolumeCommands
     };
 
     private static IEnumerable<string[]> LeftBehind(VolumeOwnership ownership) => ownership.LeftBehindBy is { } by
-        ? [["Not in bucket", $"flushed writes {Text(ownership.LeftBehindFirstWrite)} to {Text(ownership.LeftBehindLastWrite)}, in the journal of {by}"]]
+        ? [["Not in bucket", $"flushed writes {Text(ownership.LeftBehindFirstWrite)} to {(ownership.LeftBehindLastWrite > 0 ? Text(ownership.LeftBehindLastWrite) : "?")}, in the journal of {by}"]]
         : [];
 
     internal static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };

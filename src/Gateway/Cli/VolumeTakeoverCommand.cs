@@ -38,7 +38,7 @@ internal static class VolumeTakeoverCommand
     {
         if (outcome.Epoch == 0) return $"Volume {name} was never opened: any gateway may open it.";
         if (outcome.WasReleased) return $"Volume {name} is released: any gateway may open it. Nothing was changed.";
-        var lost = outcome.FirstWriteLost == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"\nFlushed writes {outcome.FirstWriteLost} to {outcome.LastWriteLost} were given up; if the journal of {outcome.From} is found, 'tcmu-gateway volume journal show' tells what they are.");
+        var lost = outcome.FirstWriteLost == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"\nFlushed writes {(outcome.LastWriteLost > 0 ? $"{outcome.FirstWriteLost} to {outcome.LastWriteLost}" : $"from {outcome.FirstWriteLost} on")} were given up; if the journal of {outcome.From} is found, 'tcmu-gateway volume journal show' tells what they are.");
         return $"Volume {name} was taken from {outcome.From}: any gateway may open it.{lost}";
     }
 }

@@ -41,6 +41,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private readonly JournalFile _journal;
     private readonly IJournalSink _sink;
     private readonly CompletionGate _completions;
+    private readonly Durability _durability;
     private readonly JournalFlusher _flusher;
     private readonly TimeProvider _time;
     private readonly TimeSpan _timeout;
@@ -81,6 +82,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         _journal = journal;
         _sink = sink;
         _completions = completions;
+        _durability = options.Durability;
         _time = time;
         _timeout = options.CommandTimeout;
         _epoch = epoch;
@@ -144,7 +146,13 @@ internal sealed class JournalAppender : IAsyncDisposable
         lock (_gate)
         {
             if (_failure != BlockError.None) return new(_failure);
-            if (_flusher.DurablePosition >= position) return _completions.GuardAsync(new(BlockResult.Success));
+            if (_flusher.DurablePosition >= position)
+            {
+                // Durable by a flush that nobody was told of, it may be: from now on it is promised.
+                if (_durability == Durability.Journal) _completions.Ledger.Flushed(position);
+                return _completions.GuardAsync(new(BlockResult.Success));
+            }
+
             request = Rent();
             result = request.Begin(default, null, false, _time.GetTimestamp());
         }

@@ -54,7 +54,7 @@ internal sealed class CompletionGate : IDisposable
     public Action? RenewalNeeded { get; set; }
 
     /// <summary>True if a success may be told now. Good for the completions that follow at once.</summary>
-    public bool IsOpen => _failure == BlockError.None && _authority.IsValid;
+    public bool IsOpen => _failure == BlockError.None && (Mutation.AcknowledgedPastLease || _authority.IsValid);
 
     /// <summary>True while commands are held: a new one need not begin. Costs no look at the clock.</summary>
     public bool IsHolding => _isHolding;

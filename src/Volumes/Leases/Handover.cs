@@ -164,7 +164,6 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         {
             var present = Heartbeat.TryDecode(await Heartbeat.ReadBytesAsync(store, state.Keys, cancellationToken), state.Keys, state.Volume.Id);
             carried = Newer(carried, present);
-            var known = carried?.JournalEpoch >= facts.ServedEpoch;
             var record = new HeartbeatRecord
             {
                 Epoch = claimed,
@@ -172,12 +171,12 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
                 Beat = newNonce(),
                 At = time.GetUtcNow(),
                 TakingOver = true,
-                JournalEpoch = known ? carried!.JournalEpoch : facts.ServedEpoch,
-                JournalOwner = known ? carried!.JournalOwner : facts.Others[0].Owner,
-                JournalId = known ? carried!.JournalId : default,
-                LastWrite = known ? carried!.LastWrite : 0,
-                LastWriteFlushed = known ? carried!.LastWriteFlushed : 0,
-                LastWriteInBucket = known ? carried!.LastWriteInBucket : 0,
+                JournalEpoch = carried?.JournalEpoch ?? 0, // Of an earlier owner than the last: who reads it knows that nothing is known.
+                JournalOwner = carried?.JournalOwner ?? facts.Others[0].Owner,
+                JournalId = carried?.JournalId ?? default,
+                LastWrite = carried?.LastWrite ?? 0,
+                LastWriteFlushed = carried?.LastWriteFlushed ?? 0,
+                LastWriteInBucket = carried?.LastWriteInBucket ?? 0,
             };
             await store.PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(record, state.Volume.Id), Precondition.None, cancellationToken);
         }
@@ -193,7 +192,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
     private static HeartbeatRecord? Newer(HeartbeatRecord? a, HeartbeatRecord? b)
     {
         if (a is null || b is null) return a ?? b;
-        return (b.JournalEpoch, b.LastWriteFlushed).CompareTo((a.JournalEpoch, a.LastWriteFlushed)) >= 0 ? b : a;
+        return (b.JournalEpoch, b.LastWriteFlushed, b.LastWriteInBucket).CompareTo((a.JournalEpoch, a.LastWriteFlushed, a.LastWriteInBucket)) >= 0 ? b : a;
     }
 
     private async Task RefuseIfSupersededAsync(LogState state, long claimed, CancellationToken cancellationToken)

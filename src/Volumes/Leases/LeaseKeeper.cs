@@ -38,7 +38,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
     private readonly ITimer _timer;
     private int _renewalNeeded;
     private int _beatNeeded = 1;
-    private Task _beat = Task.CompletedTask;
+    private Task<bool> _beat = Task.FromResult(true);
     private Task _loop = Task.CompletedTask;
 
     /// <param name="store">Where the volume is.</param>
@@ -122,7 +122,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
 
     private async Task KeepAsync()
     {
-        var (lookDue, beatDue, failed) = (Due(Spread(_terms.RenewEvery)), _time.GetTimestamp(), false);
+        var (lookDue, beatDue, failed, beatUnderWay) = (Due(Spread(_terms.RenewEvery)), _time.GetTimestamp(), false, false);
         while (!_stop.IsCancellationRequested && !_authority.IsRevoked)
         {
             if (IsDue(lookDue) || RenewsAtOnce())
@@ -133,15 +133,21 @@ internal sealed class LeaseKeeper : IAsyncDisposable
                 lookDue = Due(Spread(failed || _gate.IsHolding ? _terms.RetryAfter : _terms.RenewEvery));
             }
 
-            if (_beat.IsCompleted && (Volatile.Read(ref _beatNeeded) != 0 || IsDue(beatDue)))
+            if (beatUnderWay && _beat.IsCompleted)
+            {
+                beatUnderWay = false;
+                // What it had to tell may be that the journal holds flushed writes: soon again.
+                if (!await _beat) beatDue = Due(Spread(_terms.RetryAfter));
+            }
+
+            if (!beatUnderWay && (Volatile.Read(ref _beatNeeded) != 0 || IsDue(beatDue)))
             {
                 Volatile.Write(ref _beatNeeded, 0);
-                _beat = BeatAsync();
-                beatDue = Due(Spread(_terms.RenewEvery));
+                (_beat, beatUnderWay, beatDue) = (BeatAsync(), true, Due(Spread(_terms.RenewEvery)));
             }
 
             if (RenewsAtOnce()) continue;
-            _timer.Change(Left(_beat.IsCompleted ? Math.Min(lookDue, beatDue) : lookDue), Timeout.InfiniteTimeSpan);
+            _timer.Change(Left(beatUnderWay ? lookDue : Math.Min(lookDue, beatDue)), Timeout.InfiniteTimeSpan);
             await _signal.WaitAsync();
         }
 
@@ -175,32 +181,21 @@ internal sealed class LeaseKeeper : IAsyncDisposable
         }
     }
 
-    private async Task BeatAsync()
+    /// <summary>Gives a sign of life; false if the store did not take it.</summary>
+    private async Task<bool> BeatAsync()
     {
-        var progress = _gate.Ledger.Progress;
-        var record = new HeartbeatRecord
-        {
-            Epoch = _writer.Epoch,
-            Owner = _writer.Owner,
-            Beat = _newNonce(),
-            At = _time.GetUtcNow(),
-            JournalEpoch = _writer.Epoch,
-            JournalOwner = _writer.Owner,
-            JournalId = _writer.JournalId,
-            LastWrite = progress.LastWrite,
-            LastWriteFlushed = progress.LastWriteFlushed,
-            LastWriteInBucket = progress.LastWriteInBucket,
-        };
+        var record = HeartbeatRecord.Of(_writer, _gate.Ledger.Progress, _newNonce(), _time.GetUtcNow());
         try
         {
             using var attempt = new CancellationTokenSource(_terms.AttemptTimeout, _time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(attempt.Token, _stop.Token);
             await _store.PutAsync(_writer.Keys.HeartbeatKey, LeaseCodec.Encode(record, _writer.VolumeId), Precondition.None, either.Token).AsTask().WaitAsync(either.Token);
+            return true;
         }
         catch (Exception e)
         {
-            // The next one is due soon enough, and nothing rests on it.
             if (!_stop.IsCancellationRequested) VolumeLog.HeartbeatFailed(_logger, _writer.Keys.VolumeName, e.Message);
+            return false;
         }
         finally
         {

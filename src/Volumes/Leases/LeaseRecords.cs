@@ -42,6 +42,21 @@ internal sealed record HeartbeatRecord
 
     /// <summary>The last write that counted in the bucket.</summary>
     public required long LastWriteInBucket { get; init; }
+
+    /// <summary>What a writer says of itself.</summary>
+    public static HeartbeatRecord Of(WriterIdentity writer, WriterProgress progress, Guid beat, DateTimeOffset at) => new()
+    {
+        Epoch = writer.Epoch,
+        Owner = writer.Owner,
+        Beat = beat,
+        At = at,
+        JournalEpoch = writer.Epoch,
+        JournalOwner = writer.Owner,
+        JournalId = writer.JournalId,
+        LastWrite = progress.LastWrite,
+        LastWriteFlushed = progress.LastWriteFlushed,
+        LastWriteInBucket = progress.LastWriteInBucket,
+    };
 }
 
 /// <summary>Content of <c>releases/&lt;n&gt;</c>: writer n, and every one before it, will acknowledge nothing more.</summary>

@@ -4,6 +4,11 @@ using Gateway.Volumes.Formats;
 
 namespace Gateway.Volumes.Leases;
 
+/// <summary>Flushed writes that the bucket may lack.</summary>
+/// <param name="Owner">Whose journal has them, for people.</param>
+/// <param name="LastWrite">The last of them that is known of; 0: how far they go is not known.</param>
+internal readonly record struct LeftBehind(string Owner, long LastWrite);
+
 /// <summary>What an opening knows of who may still serve the volume.</summary>
 internal sealed record OpeningFacts
 {
@@ -36,17 +41,24 @@ internal sealed record OpeningFacts
     public required long LastWriteInBucket { get; init; }
 
     /// <summary>How long after our claim another writer may acknowledge.</summary>
-    public TimeSpan WaitAfterClaim => Release is not null || HasJournal || Others.Count == 0 ? TimeSpan.Zero : Others.Max(w => Terms(w).SuccessorWait);
+    public TimeSpan WaitAfterClaim => Release is not null || HasJournal || Others.Count == 0 || Mutation.LeaseNotWaitedOut ? TimeSpan.Zero : Others.Max(w => Terms(w).SuccessorWait);
 
-    /// <summary>The last write that must not be lost and that the bucket lacks, and who has it; null: none is known.</summary>
-    public (long LastWrite, string Owner)? LeftBehind
+    /// <summary>Flushed writes that may be in the last owner's journal alone; null: it said that there are none.</summary>
+    /// <remarks>
+    /// A release says exactly how far its writer got. A heartbeat is older than the last flush: one that speaks of missing writes may mean later
+    /// ones, too, so that it is no comfort if the bucket has those it names. One of an earlier owner says nothing: the last one gives its first
+    /// before it serves, so its own was overwritten by a request that was long on its way.
+    /// </remarks>
+    public LeftBehind? LeftBehind
     {
         get
         {
-            if (HasJournal) return null;
+            if (HasJournal || ServedEpoch == 0) return null;
             if (Release is { } release)
-                return !release.Abandoned && release.JournalEpoch >= ServedEpoch && release.LastWriteFlushed > LastWriteInBucket ? (release.LastWriteFlushed, release.JournalOwner) : null;
-            return Heartbeat is { } beat && beat.JournalEpoch >= ServedEpoch && beat.LastWriteFlushed > LastWriteInBucket ? (beat.LastWriteFlushed, beat.JournalOwner) : null;
+                return !release.Abandoned && release.JournalEpoch >= ServedEpoch && release.LastWriteFlushed > LastWriteInBucket ? new LeftBehind(release.JournalOwner, release.LastWriteFlushed) : null;
+            if (Heartbeat is { } beat && beat.JournalEpoch >= ServedEpoch)
+                return beat.LastWriteFlushed > beat.LastWriteInBucket && !Mutation.HeartbeatDebtIgnored ? new LeftBehind(beat.JournalOwner, beat.LastWriteFlushed > LastWriteInBucket ? beat.LastWriteFlushed : 0) : null;
+            return !Mutation.HeartbeatDebtIgnored && Others.Count > 0 && Others[0].Epoch == ServedEpoch && Terms(Others[0]).HasLease ? new LeftBehind(Others[0].Owner, 0) : null;
         }
     }
 
@@ -98,9 +110,13 @@ internal static class OpeningRule
     }
 
     /// <summary>Why a takeover would lose data.</summary>
-    public static OpeningDecision.Refuse RefuseToLeave(OpeningFacts facts, (long LastWrite, string Owner) left) => new(string.Create(
+    public static OpeningDecision.Refuse RefuseToLeave(OpeningFacts facts, LeftBehind left) => new(string.Create(
         CultureInfo.InvariantCulture,
-        $"Volume '{facts.Volume}' was last served by {left.Owner}, whose journal holds flushed writes that never reached the bucket: {facts.LastWriteInBucket + 1} to {left.LastWrite}. Start tcmu-gateway there again: it sends them. If that journal is lost, 'tcmu-gateway volume takeover STORE/{facts.Volume} --force' gives these writes up."));
+        $"Volume '{facts.Volume}' was last served by {left.Owner}, {Debt(facts, left)}. Start tcmu-gateway there again: it sends them. If that journal is lost, 'tcmu-gateway volume takeover STORE/{facts.Volume} --force' gives these writes up."));
 
     public static string Seconds(TimeSpan span) => string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(span.TotalSeconds)} s");
+
+    private static string Debt(OpeningFacts facts, LeftBehind left) => left.LastWrite > 0
+        ? string.Create(CultureInfo.InvariantCulture, $"whose journal holds flushed writes that never reached the bucket: {facts.LastWriteInBucket + 1} to {left.LastWrite}")
+        : string.Create(CultureInfo.InvariantCulture, $"whose journal may hold flushed writes that never reached the bucket: those after {facts.LastWriteInBucket}");
 }

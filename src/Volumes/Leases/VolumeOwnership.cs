@@ -11,9 +11,9 @@ namespace Gateway.Volumes.Leases;
 /// <param name="Released">True if it will acknowledge nothing more: any gateway may open the volume at once.</param>
 /// <param name="SignOfLifeAt">When it last gave one, by its own clock; null: never.</param>
 /// <param name="TakingOver">True if it waits for the lease of the writer before it.</param>
-/// <param name="LeftBehindBy">Who has flushed writes in its journal that the bucket lacks; null: nobody is known to.</param>
+/// <param name="LeftBehindBy">Who has, or may have, flushed writes in its journal that the bucket lacks; null: nobody.</param>
 /// <param name="LeftBehindFirstWrite">The first of them; 0 for none.</param>
-/// <param name="LeftBehindLastWrite">The last of them; 0 for none.</param>
+/// <param name="LeftBehindLastWrite">The last of them that is known of; 0 for none.</param>
 public sealed record VolumeOwnership(
     string? Owner,
     long Epoch,

@@ -10,7 +10,7 @@ namespace Gateway.Volumes.Leases;
 /// <param name="From">Its last writer, as it named itself; null if there was none.</param>
 /// <param name="WasReleased">True if there was nothing to do.</param>
 /// <param name="FirstWriteLost">First flushed write that was given up; 0 for none.</param>
-/// <param name="LastWriteLost">Last of them.</param>
+/// <param name="LastWriteLost">Last of them that is known of; 0: it is not known how far they went.</param>
 public sealed record TakeoverOutcome(long Epoch, string? From, bool WasReleased, long FirstWriteLost, long LastWriteLost);
 
 /// <summary>
@@ -35,12 +35,18 @@ public sealed class VolumeTakeover
     /// <param name="waits">Told how long it still takes.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeTakeover(IBlobStore store, VolumeOptions options, string owner, TimeProvider time, Action<OpeningWait> waits, ILogger logger)
+        : this(store, options, owner, time, waits, Guid.NewGuid, logger)
+    {
+    }
+
+    /// <param name="newNonce">Where nonces come from.</param>
+    internal VolumeTakeover(IBlobStore store, VolumeOptions options, string owner, TimeProvider time, Action<OpeningWait> waits, Func<Guid> newNonce, ILogger logger)
     {
         _store = store;
         _options = options.LeaseLength > TimeSpan.Zero ? options : options with { LeaseLength = LeaseDefault }; // Who serves without a lease may be asked to wait for one that does not.
         _owner = owner;
         _time = time;
-        _newNonce = Guid.NewGuid;
+        _newNonce = newNonce;
         _handover = new Handover(store, _options, owner, time, _newNonce, logger) { Waits = waits };
     }
 
@@ -111,7 +117,7 @@ public sealed class VolumeTakeover
             JournalEpoch = facts.ServedEpoch,
             JournalOwner = from,
             JournalId = beat?.JournalEpoch == facts.ServedEpoch ? beat.JournalId : default,
-            LastWriteFlushed = lost?.LastWrite ?? facts.LastWriteInBucket,
+            LastWriteFlushed = Math.Max(lost?.LastWrite ?? 0, facts.LastWriteInBucket),
             LastWriteInBucket = facts.LastWriteInBucket,
             Abandoned = lost is not null,
         }, cancellationToken);

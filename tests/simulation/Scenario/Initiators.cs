@@ -208,9 +208,14 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     private async Task<BlockResult> CommandAsync(Serving serving, string name, Func<Task<BlockResult>> run)
     {
         var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
-        var command = serving.Process.RunAsync(run);
+        var command = serving.Process.RunAsync(async () =>
+        {
+            var result = await run();
+            if (result.IsSuccess) judge.Leases.Acknowledged(serving, name);
+            return result;
+        });
         // A read may wait for the map and then for the data.
-        var timeout = name == "read" ? plan.Options.CommandTimeout * 2 : plan.Options.CommandTimeout;
+        var timeout = (name == "read" ? plan.Options.CommandTimeout * 2 : plan.Options.CommandTimeout) / (1 - plan.ClockErrorMax);
         Watch(timeout + s_answerSlack);
         var result = await command;
         if (!result.IsSuccess) judge.CommandFailed(serving, name, result);
