@@ -108,14 +108,15 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
         if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
         if (_completions.IsHolding) return WriteAfterRenewalAsync(range, source, forceUnitAccess, cancellationToken);
-        return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
+        return AppendAsync(range, source, forceUnitAccess, _time.GetTimestamp());
     }
 
     public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
+        if (range.Blocks == 0) return new(_state);
         if (_completions.IsHolding) return WriteAfterRenewalAsync(range, null, forceUnitAccess, cancellationToken);
-        return range.Blocks == 0 ? new(_state) : _appender.WriteAsync(range, null, forceUnitAccess);
+        return AppendAsync(range, null, forceUnitAccess, _time.GetTimestamp());
     }
 
     public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => _appender.FlushAsync();
@@ -306,12 +307,16 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     /// <summary>While writes are held that took effect already, no more begin: initiators repeat them, and the journal would fill with what nobody was told of.</summary>
     private async ValueTask<BlockResult> WriteAfterRenewalAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
-        var passed = await _completions.PassAsync();
+        var arrivedAt = _time.GetTimestamp();
+        var passed = await _completions.PassAsync(arrivedAt);
         if (!passed.IsSuccess) return passed;
-        return source is null ? await ZeroAsync(range, forceUnitAccess, cancellationToken) : await WriteAsync(range, source, forceUnitAccess, cancellationToken);
+        return cancellationToken.IsCancellationRequested ? BlockError.Aborted : await AppendAsync(range, source, forceUnitAccess, arrivedAt);
     }
 
-    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess)
+    private ValueTask<BlockResult> AppendAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt) =>
+        source is null || source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess, arrivedAt) : WriteInPiecesAsync(range, source, forceUnitAccess, arrivedAt);
+
+    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess, long arrivedAt)
     {
         for (var done = 0; done < source.LengthBytes;)
         {
@@ -319,7 +324,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
             var piece = new ScatterList();
             piece.AddSlice(source, done, length);
             var blocks = (uint)(length / _record.BlockSizeBytes);
-            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess);
+            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess, arrivedAt);
             if (!result.IsSuccess) return result;
             done += length;
         }

@@ -120,7 +120,11 @@ internal sealed class JournalAppender : IAsyncDisposable
     }
 
     /// <summary>Queues a write of <paramref name="source"/>, or of zeroes when it is null.</summary>
-    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess)
+    /// <param name="range">Where.</param>
+    /// <param name="source">Whole blocks, unchanged until completion.</param>
+    /// <param name="forceUnitAccess">Completes when it is durable.</param>
+    /// <param name="arrivedAt">When the command came: its time counts from there.</param>
+    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt)
     {
         ValueTask<BlockResult> result;
         lock (_gate)
@@ -128,7 +132,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             if (_failure != BlockError.None) return new(_failure);
             if (_stopping) return new(BlockError.Offline);
             var request = Rent();
-            result = request.Begin(range, source, forceUnitAccess, _time.GetTimestamp());
+            result = request.Begin(range, source, forceUnitAccess, arrivedAt);
             _queue.Enqueue(request);
             _waitingBytes += request.DataBytes;
         }

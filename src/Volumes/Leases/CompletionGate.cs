@@ -23,6 +23,7 @@ internal sealed class CompletionGate : IDisposable
     private readonly List<Held> _held = [];
     private readonly ITimer _deadline;
     private volatile bool _isHolding;
+    private long _armedFor; // Arrival of the command whose time the deadline is.
     private volatile BlockError _failure;
 
     /// <param name="authority">Until when this writer may acknowledge.</param>
@@ -76,20 +77,26 @@ internal sealed class CompletionGate : IDisposable
     }
 
     /// <summary>Passes at once, or when the authority is renewed; else says why not.</summary>
-    public ValueTask<BlockResult> PassAsync()
+    /// <param name="arrivedAt">When the command came: its time counts from there.</param>
+    public ValueTask<BlockResult> PassAsync(long arrivedAt)
     {
-        if (IsOpen) return new(BlockResult.Success);
+        if (IsOpen)
+        {
+            if (_isHolding) Reopen(); // A look that was made for a segment renewed it, too.
+            return new(BlockResult.Success);
+        }
+
         var caller = new TaskCompletionSource<BlockResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Hold(new Held(null, caller, _time.GetTimestamp()));
+        Hold(new Held(null, caller, arrivedAt));
         return new(caller.Task);
     }
 
     /// <summary>The outcome of an operation, told only while the authority lasts.</summary>
     public ValueTask<BlockResult> GuardAsync(ValueTask<BlockResult> operation)
     {
-        if (!operation.IsCompletedSuccessfully) return GuardSlowlyAsync(operation);
+        if (!operation.IsCompletedSuccessfully) return GuardSlowlyAsync(operation, _time.GetTimestamp());
         var result = operation.Result;
-        return !result.IsSuccess || IsOpen ? new(result) : PassAsync();
+        return !result.IsSuccess || IsOpen ? new(result) : PassAsync(_time.GetTimestamp());
     }
 
     /// <summary>The authority was renewed: what is held goes on.</summary>
@@ -145,7 +152,7 @@ internal sealed class CompletionGate : IDisposable
             if (failure == BlockError.None)
             {
                 _held.Add(command);
-                if (!_isHolding) Arm(command.ArrivedAt);
+                if (!_isHolding || command.ArrivedAt < _armedFor) Arm(command.ArrivedAt);
                 _isHolding = true;
             }
         }
@@ -155,15 +162,16 @@ internal sealed class CompletionGate : IDisposable
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<BlockResult> GuardSlowlyAsync(ValueTask<BlockResult> operation)
+    private async ValueTask<BlockResult> GuardSlowlyAsync(ValueTask<BlockResult> operation, long arrivedAt)
     {
         var result = await operation;
-        return !result.IsSuccess || IsOpen ? result : await PassAsync();
+        return !result.IsSuccess || IsOpen ? result : await PassAsync(arrivedAt);
     }
 
     private void Arm(long arrivedAt)
     {
         var left = _timeout - _time.GetElapsedTime(arrivedAt);
+        _armedFor = arrivedAt;
         _deadline.Change(left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 

@@ -61,7 +61,7 @@ internal sealed record LogState
             {
                 return await LoadOnceAsync(store, keys, cancellationToken);
             }
-            catch (VolumeException e) when (e.Kind == VolumeErrorKind.Damaged && attempt < AttemptsMax)
+            catch (Exception e) when (e is VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.NotFound } && attempt < AttemptsMax)
             {
                 // What was read piece by piece may not fit together because a gateway changed it meanwhile: then look again.
                 var now = await NewestOpeningAsync();

@@ -105,15 +105,15 @@ internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
     /// <summary>Whether an opening may end like this.</summary>
     /// <param name="host">Where it was tried.</param>
     /// <param name="process">By which process.</param>
-    /// <param name="newestEpochBefore">The newest epoch when it began.</param>
+    /// <param name="freeBefore">What <see cref="LeaseJudge.FreeEpoch"/> was when it began.</param>
     /// <param name="e">What became of it.</param>
-    public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, long newestEpochBefore, Exception e) => e switch
+    public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, long? freeBefore, Exception e) => e switch
     {
-        VolumeException { Kind: VolumeErrorKind.OwnedElsewhere } => Leases.MayBeRefused(newestEpochBefore),
+        VolumeException { Kind: VolumeErrorKind.OwnedElsewhere } => plan.HasLease && freeBefore != Leases.NewestEpoch(),
         BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
-        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
         // Someone who reads the log for longer than the grace period finds things gone that its writer has removed.
         BlobStoreException { Kind: BlobErrorKind.NotFound } or VolumeException { Kind: VolumeErrorKind.Damaged } when IsSlow(process) => true,
+        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
         VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
         VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => (a.Host is not null && a.Host != host) || a.JournalsLost != host.JournalsLost),
         VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),

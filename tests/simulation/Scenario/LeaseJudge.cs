@@ -52,7 +52,8 @@ internal sealed class LeaseJudge
     public int FloorWithoutJournal(Serving parent, Serving serving)
     {
         var history = parent.History!;
-        if (!_plan.HasLease) return history.BucketFloor;
+        var isDoubtful = parent.Host == serving.Host && parent.Counts.JournalsLost == serving.Counts.JournalsLost; // It has the journal, and nobody knows what the journal has.
+        if (!_plan.HasLease || isDoubtful) return history.BucketFloor;
         var taken = _takers.Keys.Any(e => e > parent.Epoch && e < serving.Epoch);
         if (taken) return history.BucketFloor; // Served by somebody of whom the model knows nothing, since it died before it was read.
         var releases = Enumerable.Range((int)parent.Epoch, (int)(serving.Epoch - parent.Epoch)).Select(e => ReleaseOf(e)).OfType<ReleaseRecord>().ToArray();
@@ -72,9 +73,9 @@ internal sealed class LeaseJudge
         return Math.Max(history.BucketFloor, _flushedAtBeat.GetValueOrDefault(last.Beat));
     }
 
-    /// <summary>True if an opening may be refused: nobody has released the volume with all of it in the bucket.</summary>
-    public bool MayBeRefused(long newestEpochBefore) =>
-        _plan.HasLease && !(ReleaseOf(newestEpochBefore) is { } release && (release.Abandoned || release.LastWriteFlushed <= release.LastWriteInBucket));
+    /// <summary>The newest epoch, if it is released with all of it in the bucket: nobody who opens the volume now is refused, unless there is a newer one. Else null.</summary>
+    public long? FreeEpoch() =>
+        ReleaseOf(NewestEpoch()) is { } release && (release.Abandoned || release.LastWriteFlushed <= release.LastWriteInBucket) ? release.Epoch : null;
 
     /// <summary>The newest epoch that was claimed.</summary>
     public long NewestEpoch()

@@ -242,7 +242,7 @@ internal sealed class SeedRun
             for (var attempt = 0; attempt < attemptsMax; attempt++)
             {
                 _judge.Attempts.Add((host, host.JournalsLost, process));
-                var newestEpochBefore = _judge.Leases.NewestEpoch();
+                var freeBefore = _judge.Leases.FreeEpoch();
                 Volume volume;
                 try
                 {
@@ -255,7 +255,7 @@ internal sealed class SeedRun
                 }
                 catch (Exception e) when (e is BlobStoreException or VolumeException)
                 {
-                    if (!_judge.MayFailToOpen(host, process, newestEpochBefore, e)) _world.Fail($"{process.Name} could not open the volume, without a reason: {e}");
+                    if (!_judge.MayFailToOpen(host, process, freeBefore, e)) _world.Fail($"{process.Name} could not open the volume, without a reason: {e}");
                     _world.Note(process, $"opening failed: {e.Message}");
                     if (!mayForce && e is VolumeException { Kind: VolumeErrorKind.OwnedElsewhere }) break;
                     await RecoverAsync(host, e, isPatient: attemptsMax > AttemptsMax);
