@@ -10,6 +10,7 @@ internal enum RecordType : ushort
     Takeover = 3,
     Heartbeat = 4,
     Release = 5,
+    Handover = 6,
 }
 
 /// <summary>The 64 bytes before the JSON text of a metadata blob: identity and checksums. See docs/formats.md, "Records".</summary>

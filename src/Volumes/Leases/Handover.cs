@@ -86,11 +86,10 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         var last = facts.Others[^1];
         var reason = $"epoch {claimed} is claimed; the lease of {last.Owner} ends in {OpeningRule.Seconds(wait)}.";
         VolumeLog.OpeningWaits(logger, facts.Volume, reason);
-        var carried = facts.Heartbeat;
         for (var left = wait; left > TimeSpan.Zero; left = wait - time.GetElapsedTime(claimedAt))
         {
             Waits?.Invoke(new OpeningWait(BlockError.HandingOver, reason, left));
-            carried = await BeatAsync(state, claimed, facts, carried, cancellationToken);
+            await BeatAsync(state, claimed, cancellationToken);
             await Task.Delay(Min(left, Min(_terms.RenewEvery / 2, PollMax)) + TimeSpan.FromMilliseconds(1), time, cancellationToken);
             await RefuseIfSupersededAsync(state, claimed, cancellationToken);
         }
@@ -98,7 +97,6 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         var after = await LogState.LoadAsync(store, facts.Volume, cancellationToken);
         if (after.NewestEpoch != claimed) throw Superseded(facts.Volume, after.NewestEpoch);
         facts = await ReadFactsAsync(after, claimed - 1, journal, null, cancellationToken);
-        facts = facts with { Heartbeat = Newer(carried, facts.Heartbeat) };
         if (!mayLeave && facts.LeftBehind is { } left2) throw new VolumeException(VolumeErrorKind.OwnedElsewhere, OpeningRule.RefuseToLeave(facts, left2).Reason);
         return (after, facts);
     }
@@ -109,8 +107,9 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         var served = Math.Min(state.NewestTakeover?.Epoch ?? 0, newestEpoch);
         var release = newestEpoch == 0 ? null : await Heartbeat.ReadReleaseAsync(store, state.Keys, state.Volume.Id, newestEpoch, cancellationToken);
         var sentAt = time.GetTimestamp();
-        var bytes = await Heartbeat.ReadBytesAsync(store, state.Keys, cancellationToken);
-        watch?.Observe(newestEpoch, bytes, sentAt);
+        var heartbeat = await Heartbeat.ReadBytesAsync(store, state.Keys.HeartbeatKey, cancellationToken);
+        var handover = await Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken);
+        watch?.Observe(newestEpoch, [.. heartbeat, .. handover], sentAt);
         var others = new List<EpochRecord>();
         for (var epoch = Math.Max(served, 1); epoch <= newestEpoch; epoch += RequestsAtOnce)
         {
@@ -128,7 +127,8 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
             Release = release,
             Others = others,
             HasJournal = hasJournal,
-            Heartbeat = Heartbeat.TryDecode(bytes, state.Keys, state.Volume.Id),
+            Heartbeat = Heartbeat.TryDecode(heartbeat, state.Keys, state.Volume.Id),
+            Handover = Heartbeat.TryDecodeHandover(handover, state.Keys, state.Volume.Id),
             SilentFor = watch?.SilentFor ?? TimeSpan.Zero,
             SeenAlive = watch?.SeenAlive ?? false,
             LastWriteInBucket = await LastWriteAsync(state, cancellationToken),
@@ -145,7 +145,9 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
             try
             {
                 var sentAt = time.GetTimestamp();
-                watch.Observe(state.NewestEpoch, await Heartbeat.ReadBytesAsync(store, state.Keys, cancellationToken), sentAt);
+                var heartbeat = await Heartbeat.ReadBytesAsync(store, state.Keys.HeartbeatKey, cancellationToken);
+                var handover = await Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken);
+                watch.Observe(state.NewestEpoch, [.. heartbeat, .. handover], sentAt);
                 if (watch.SilentFor >= silence || watch.SeenAlive != wasAlive) return;
                 if (await store.GetLengthAsync(state.Keys.Release(state.NewestEpoch), cancellationToken) is not null) return;
                 if (await store.GetLengthAsync(state.Keys.Epoch(state.NewestEpoch + 1), cancellationToken) is not null) return;
@@ -157,42 +159,18 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         }
     }
 
-    /// <summary>Gives a sign of life while we wait, and carries on what is known of the journal before us: the owner's own words are overwritten by it.</summary>
-    private async Task<HeartbeatRecord?> BeatAsync(LogState state, long claimed, OpeningFacts facts, HeartbeatRecord? carried, CancellationToken cancellationToken)
+    /// <summary>Gives a sign of life while we wait: otherwise a second taker would claim, we give up and claim again, for ever.</summary>
+    private async Task BeatAsync(LogState state, long claimed, CancellationToken cancellationToken)
     {
+        var record = new HandoverRecord { Epoch = claimed, Owner = owner, Beat = newNonce(), At = time.GetUtcNow() };
         try
         {
-            var present = Heartbeat.TryDecode(await Heartbeat.ReadBytesAsync(store, state.Keys, cancellationToken), state.Keys, state.Volume.Id);
-            carried = Newer(carried, present);
-            var record = new HeartbeatRecord
-            {
-                Epoch = claimed,
-                Owner = owner,
-                Beat = newNonce(),
-                At = time.GetUtcNow(),
-                TakingOver = true,
-                JournalEpoch = carried?.JournalEpoch ?? 0, // Of an earlier owner than the last: who reads it knows that nothing is known.
-                JournalOwner = carried?.JournalOwner ?? facts.Others[0].Owner,
-                JournalId = carried?.JournalId ?? default,
-                LastWrite = carried?.LastWrite ?? 0,
-                LastWriteFlushed = carried?.LastWriteFlushed ?? 0,
-                LastWriteInBucket = carried?.LastWriteInBucket ?? 0,
-            };
-            await store.PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(record, state.Volume.Id), Precondition.None, cancellationToken);
+            await store.PutAsync(state.Keys.HandoverKey, LeaseCodec.Encode(record, state.Volume.Id), Precondition.None, cancellationToken);
         }
         catch (BlobStoreException e)
         {
             VolumeLog.HeartbeatFailed(logger, state.Volume.Name, e.Message);
         }
-
-        return carried;
-    }
-
-    /// <summary>Of two accounts of a journal the one that knows of more.</summary>
-    private static HeartbeatRecord? Newer(HeartbeatRecord? a, HeartbeatRecord? b)
-    {
-        if (a is null || b is null) return a ?? b;
-        return (b.JournalEpoch, b.LastWriteFlushed, b.LastWriteInBucket).CompareTo((a.JournalEpoch, a.LastWriteFlushed, a.LastWriteInBucket)) >= 0 ? b : a;
     }
 
     private async Task RefuseIfSupersededAsync(LogState state, long claimed, CancellationToken cancellationToken)

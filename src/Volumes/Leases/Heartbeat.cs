@@ -6,13 +6,13 @@ namespace Gateway.Volumes.Leases;
 /// <summary>Reads and writes a volume's heartbeat and releases.</summary>
 internal static class Heartbeat
 {
-    /// <summary>The heartbeat's bytes; empty if there is none. A change of any of them is a sign of life.</summary>
+    /// <summary>The bytes of a sign of life; empty if there is none. A change of any of them is a new one.</summary>
     /// <exception cref="BlobStoreException">The store did not say.</exception>
-    public static async ValueTask<byte[]> ReadBytesAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
+    public static async ValueTask<byte[]> ReadBytesAsync(IBlobStore store, BlobKey key, CancellationToken cancellationToken)
     {
         try
         {
-            return await store.ReadWholeAsync(keys.HeartbeatKey, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
+            return await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
         {
@@ -27,6 +27,20 @@ internal static class Heartbeat
         try
         {
             return LeaseCodec.DecodeHeartbeat(blob, keys.HeartbeatKey.Value, volumeId);
+        }
+        catch (VolumeException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The sign of life of whoever waits to take over; null if there is none that can be read.</summary>
+    public static HandoverRecord? TryDecodeHandover(ReadOnlySpan<byte> blob, VolumeKeys keys, Guid volumeId)
+    {
+        if (blob.IsEmpty) return null;
+        try
+        {
+            return LeaseCodec.DecodeHandover(blob, keys.HandoverKey.Value, volumeId);
         }
         catch (VolumeException)
         {

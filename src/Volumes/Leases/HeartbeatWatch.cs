@@ -1,6 +1,6 @@
 namespace Gateway.Volumes.Leases;
 
-/// <summary>Measures, by our own clock, how long a heartbeat has not changed. Not thread safe.</summary>
+/// <summary>Measures, by our own clock, how long the signs of life have not changed. Not thread safe.</summary>
 /// <remarks>
 /// Only time in which we could read it counts: while the store is away for us it may be so for the owner, too. A change of any byte is a sign
 /// of life, also one that a request which was long on its way makes; that only costs time.
@@ -18,13 +18,13 @@ internal sealed class HeartbeatWatch(TimeProvider time, TimeSpan gapMax)
     public TimeSpan SilentFor => _epoch < 0 ? TimeSpan.Zero : time.GetElapsedTime(_since, _seenAt);
 
     /// <summary>Takes note of what a read returned that was sent at <paramref name="sentAt"/>.</summary>
-    public void Observe(long epoch, ReadOnlySpan<byte> heartbeat, long sentAt)
+    public void Observe(long epoch, ReadOnlySpan<byte> signs, long sentAt)
     {
-        if (epoch != _epoch || !heartbeat.SequenceEqual(_bytes))
+        if (epoch != _epoch || !signs.SequenceEqual(_bytes))
         {
             // The first sight says nothing yet; a new epoch is another owner.
             SeenAlive = _epoch >= 0;
-            (_epoch, _bytes, _since) = (epoch, heartbeat.ToArray(), time.GetTimestamp());
+            (_epoch, _bytes, _since) = (epoch, signs.ToArray(), time.GetTimestamp());
         }
         else if (time.GetElapsedTime(_seenAt, sentAt) > gapMax)
         {

@@ -23,15 +23,6 @@ internal sealed record HeartbeatRecord
     /// <summary>For people.</summary>
     public required DateTimeOffset At { get; init; }
 
-    /// <summary>True while the owner has claimed the volume, and waits until the writer before it has surely stopped.</summary>
-    public bool TakingOver { get; init; }
-
-    /// <summary>Epoch of the writer whose journal the following is about: the owner's, or, while it is taking over, the one before.</summary>
-    public required long JournalEpoch { get; init; }
-
-    /// <summary>That writer, for people.</summary>
-    public required string JournalOwner { get; init; }
-
     public required Guid JournalId { get; init; }
 
     /// <summary>The last write in the journal.</summary>
@@ -50,13 +41,30 @@ internal sealed record HeartbeatRecord
         Owner = writer.Owner,
         Beat = beat,
         At = at,
-        JournalEpoch = writer.Epoch,
-        JournalOwner = writer.Owner,
         JournalId = writer.JournalId,
         LastWrite = progress.LastWrite,
         LastWriteFlushed = progress.LastWriteFlushed,
         LastWriteInBucket = progress.LastWriteInBucket,
     };
+}
+
+/// <summary>
+/// Content of <c>handover</c>: the sign of life of a gateway that has claimed the volume, and waits until the writer before it has surely stopped. A
+/// blob of its own, since that writer's last heartbeat may still be on its way, and must not be overwritten.
+/// </summary>
+internal sealed record HandoverRecord
+{
+    /// <summary>The epoch that was claimed.</summary>
+    public required long Epoch { get; init; }
+
+    /// <summary>For people: host name and process.</summary>
+    public required string Owner { get; init; }
+
+    /// <summary>Random for every sign.</summary>
+    public required Guid Beat { get; init; }
+
+    /// <summary>For people.</summary>
+    public required DateTimeOffset At { get; init; }
 }
 
 /// <summary>Content of <c>releases/&lt;n&gt;</c>: writer n, and every one before it, will acknowledge nothing more.</summary>
@@ -91,6 +99,7 @@ internal sealed record ReleaseRecord
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(HeartbeatRecord))]
+[JsonSerializable(typeof(HandoverRecord))]
 [JsonSerializable(typeof(ReleaseRecord))]
 internal sealed partial class LeaseJson : JsonSerializerContext;
 
@@ -100,12 +109,19 @@ internal static class LeaseCodec
     public static byte[] Encode(HeartbeatRecord record, Guid volumeId) =>
         RecordEnvelope.Encode(RecordType.Heartbeat, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, LeaseJson.Default.HeartbeatRecord));
 
+    public static byte[] Encode(HandoverRecord record, Guid volumeId) =>
+        RecordEnvelope.Encode(RecordType.Handover, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, LeaseJson.Default.HandoverRecord));
+
     public static byte[] Encode(ReleaseRecord record, Guid volumeId) =>
         RecordEnvelope.Encode(RecordType.Release, volumeId, JsonSerializer.SerializeToUtf8Bytes(record, LeaseJson.Default.ReleaseRecord));
 
     /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>
     public static HeartbeatRecord DecodeHeartbeat(ReadOnlySpan<byte> blob, string name, Guid volumeId) =>
         Parse(blob, RecordType.Heartbeat, LeaseJson.Default.HeartbeatRecord, name, volumeId);
+
+    /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>
+    public static HandoverRecord DecodeHandover(ReadOnlySpan<byte> blob, string name, Guid volumeId) =>
+        Parse(blob, RecordType.Handover, LeaseJson.Default.HandoverRecord, name, volumeId);
 
     /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>
     public static ReleaseRecord DecodeRelease(ReadOnlySpan<byte> blob, string name, Guid volumeId, long epoch)

@@ -31,10 +31,13 @@ internal sealed record OpeningFacts
 
     public required HeartbeatRecord? Heartbeat { get; init; }
 
-    /// <summary>How long the heartbeat has been seen not to change.</summary>
+    /// <summary>The sign of life of whoever waits to take over, or did.</summary>
+    public required HandoverRecord? Handover { get; init; }
+
+    /// <summary>How long nobody was seen to give a sign of life.</summary>
     public required TimeSpan SilentFor { get; init; }
 
-    /// <summary>True if it was seen to change.</summary>
+    /// <summary>True if somebody was.</summary>
     public required bool SeenAlive { get; init; }
 
     /// <summary>The last write in the bucket.</summary>
@@ -56,8 +59,8 @@ internal sealed record OpeningFacts
             if (HasJournal || ServedEpoch == 0) return null;
             if (Release is { } release)
                 return !release.Abandoned && release.JournalEpoch >= ServedEpoch && release.LastWriteFlushed > LastWriteInBucket ? new LeftBehind(release.JournalOwner, release.LastWriteFlushed) : null;
-            if (Heartbeat is { } beat && beat.JournalEpoch >= ServedEpoch)
-                return beat.LastWriteFlushed > beat.LastWriteInBucket && !Mutation.HeartbeatDebtIgnored ? new LeftBehind(beat.JournalOwner, beat.LastWriteFlushed > LastWriteInBucket ? beat.LastWriteFlushed : 0) : null;
+            if (Heartbeat is { } beat && beat.Epoch >= ServedEpoch)
+                return beat.LastWriteFlushed > beat.LastWriteInBucket && !Mutation.HeartbeatDebtIgnored ? new LeftBehind(beat.Owner, beat.LastWriteFlushed > LastWriteInBucket ? beat.LastWriteFlushed : 0) : null;
             return !Mutation.HeartbeatDebtIgnored && Others.Count > 0 && Others[0].Epoch == ServedEpoch && Terms(Others[0]).HasLease ? new LeftBehind(Others[0].Owner, 0) : null;
         }
     }

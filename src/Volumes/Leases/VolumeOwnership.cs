@@ -33,14 +33,15 @@ public sealed record VolumeOwnership(
         var handover = new Handover(store, new VolumeOptions(), "", time, Guid.NewGuid, NullLogger.Instance);
         var facts = await handover.ReadFactsAsync(state, state.NewestEpoch, null, null, cancellationToken);
         var beat = facts.Heartbeat?.Epoch == state.NewestEpoch ? facts.Heartbeat : null;
+        var taking = facts.Handover?.Epoch == state.NewestEpoch && beat is null && facts.Release is null ? facts.Handover : null;
         var left = facts.LeftBehind;
         return new VolumeOwnership(
             state.NewestRecord?.Owner,
             state.NewestEpoch,
             state.NewestRecord?.LeaseSeconds ?? 0,
             facts.Release is not null,
-            beat?.At,
-            beat is { TakingOver: true } && facts.Release is null,
+            beat?.At ?? taking?.At,
+            taking is not null,
             left?.Owner,
             left is null ? 0 : facts.LastWriteInBucket + 1,
             left?.LastWrite ?? 0);

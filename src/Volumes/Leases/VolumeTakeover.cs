@@ -116,7 +116,7 @@ public sealed class VolumeTakeover
             At = _time.GetUtcNow(),
             JournalEpoch = facts.ServedEpoch,
             JournalOwner = from,
-            JournalId = beat?.JournalEpoch == facts.ServedEpoch ? beat.JournalId : default,
+            JournalId = beat?.Epoch == facts.ServedEpoch ? beat.JournalId : default,
             LastWriteFlushed = Math.Max(lost?.LastWrite ?? 0, facts.LastWriteInBucket),
             LastWriteInBucket = facts.LastWriteInBucket,
             Abandoned = lost is not null,

@@ -61,7 +61,7 @@ internal sealed class LeaseJudge
         if (releases.Any(r => r.Epoch == parent.Epoch)) return history.FlushedFloor;
         var look = _lastLook.GetValueOrDefault(serving.Process);
         foreach (var release in releases) look = Math.Min(look, _lookBeforeRelease[release.Epoch]);
-        var last = _beats.FindLast(b => b.Step <= look && b.Beat.Epoch == parent.Epoch && !b.Beat.TakingOver).Beat;
+        var last = _beats.FindLast(b => b.Step <= look && b.Beat.Epoch == parent.Epoch).Beat;
         if (last is null)
         {
             _world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) took over from {parent.Process.Name} (epoch {parent.Epoch}), which had never said what its journal holds.");

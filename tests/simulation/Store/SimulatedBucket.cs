@@ -39,7 +39,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
         if (Find(key) is not null)
         {
             if (precondition == Precondition.Absent) throw new BlobStoreException(BlobErrorKind.PreconditionFailed, $"Blob '{key}' exists.");
-            if (!MayBeReplaced(key)) world.Fail($"Blob '{key}' was replaced: every blob but the heartbeat is created once.");
+            if (!MayBeReplaced(key)) world.Fail($"Blob '{key}' was replaced: every blob but signs of life is created once.");
         }
 
         if (_deleted.TryGetValue(key, out var crc) && crc != Crc32C.Compute(content) && !MayBeReplaced(key))
@@ -168,7 +168,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
         fate.Throttled || fate.Kind == FateKind.Conflict ? BlobErrorKind.Throttled : BlobErrorKind.Unavailable,
         $"Injected {fate.Kind} of {verb} '{key}'.");
 
-    private static bool MayBeReplaced(string key) => key.EndsWith("/heartbeat", StringComparison.Ordinal);
+    private static bool MayBeReplaced(string key) => key.EndsWith("/heartbeat", StringComparison.Ordinal) || key.EndsWith("/handover", StringComparison.Ordinal);
 
     private List<BlobVersion> Versions(string key)
     {

@@ -65,7 +65,7 @@ public class HeartbeatDebtTests
 
         await restarted.OpenAsync();
 
-        Assert.Equal((2, 2, 1, 0), (said!.Epoch, said.JournalEpoch, said.LastWriteFlushed, said.LastWriteInBucket));
+        Assert.Equal((2, 1, 0), (said!.Epoch, said.LastWriteFlushed, said.LastWriteInBucket));
         await restarted.Volume.DisposeAsync();
     });
 

@@ -157,7 +157,7 @@ public class LeasePartsTests
         var id = Guid.NewGuid();
         var heartbeat = new HeartbeatRecord
         {
-            Epoch = 3, Owner = "o", Beat = Guid.NewGuid(), At = DateTimeOffset.UnixEpoch, TakingOver = true, JournalEpoch = 2, JournalOwner = "p",
+            Epoch = 3, Owner = "o", Beat = Guid.NewGuid(), At = DateTimeOffset.UnixEpoch,
             JournalId = Guid.NewGuid(), LastWrite = 7, LastWriteFlushed = 6, LastWriteInBucket = 5,
         };
         var release = new ReleaseRecord

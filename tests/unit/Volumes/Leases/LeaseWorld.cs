@@ -42,5 +42,7 @@ internal sealed class LeaseWorld
 
     public HeartbeatRecord ReadHeartbeat() => LeaseCodec.DecodeHeartbeat(Bucket.Blobs["vol/heartbeat"], "heartbeat", VolumeId);
 
+    public HandoverRecord ReadHandover() => LeaseCodec.DecodeHandover(Bucket.Blobs["vol/handover"], "handover", VolumeId);
+
     public ReleaseRecord ReadRelease(long epoch) => LeaseCodec.DecodeRelease(Bucket.Blobs[new VolumeKeys(GatewayProcess.VolumeName).Release(epoch).Value], "release", VolumeId, epoch);
 }
