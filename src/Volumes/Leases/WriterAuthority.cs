@@ -10,9 +10,12 @@ internal sealed class WriterAuthority
     private const long Unbounded = long.MaxValue;
     private const long Revoked = long.MinValue;
 
+    private static readonly TimeSpan RecentLook = TimeSpan.FromMinutes(1);
+
     private readonly TimeProvider _time;
     private readonly long _lengthTimestamps;
     private long _validUntil;
+    private long _lookedAt; // Timestamp of the last look; 0: none yet.
 
     /// <param name="terms">The lease; without one the authority has no end.</param>
     /// <param name="time">A clock that counts suspension.</param>
@@ -36,8 +39,11 @@ internal sealed class WriterAuthority
         }
     }
 
-    /// <summary>True if a clock says so: then no successor has removed anything either (<see cref="EpochLook"/>).</summary>
-    public bool IsValidByClock => Terms.HasLease && IsValid;
+    /// <summary>
+    /// True if nobody can have removed the record of a newer epoch yet (<see cref="EpochLook"/>): nobody else has served; or, without a lease, there
+    /// was none a moment ago, in which <see cref="EpochSweeper.KeptEpochs"/> openings have no room.
+    /// </summary>
+    public bool NothingIsSweptYet => Terms.HasLease ? IsValid : Volatile.Read(ref _lookedAt) is var at && at != 0 && _time.GetElapsedTime(at) < RecentLook;
 
     /// <summary>True once it has ended for good.</summary>
     public bool IsRevoked => Volatile.Read(ref _validUntil) == Revoked;
@@ -46,6 +52,7 @@ internal sealed class WriterAuthority
     /// <param name="lookSentAt">A timestamp taken before it was sent.</param>
     public void Extend(long lookSentAt)
     {
+        Volatile.Write(ref _lookedAt, lookSentAt);
         if (!Terms.HasLease) return;
         var until = lookSentAt + _lengthTimestamps;
         var present = Volatile.Read(ref _validUntil);

@@ -77,7 +77,11 @@ public class WriterAuthorityTests
         time.Pass(TimeSpan.FromDays(1000));
 
         Assert.True(authority.IsValid);
-        Assert.False(authority.IsValidByClock);
+        Assert.False(authority.NothingIsSweptYet);
+        authority.Extend(time.GetTimestamp());
+        Assert.True(authority.NothingIsSweptYet);
+        time.Pass(TimeSpan.FromMinutes(2));
+        Assert.False(authority.NothingIsSweptYet);
     }
 
     [Fact]
