@@ -125,8 +125,8 @@ internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
 
     private static bool DiskMayFail(Disk.SimulatedHost host) => host.DiskFailed || host.Doubts > 0;
 
-    /// <summary>Somebody else opened the volume, or tried to, after this one had.</summary>
-    private bool OthersTried(Serving serving) => Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
+    /// <summary>Somebody else opened the volume, or tried to, after this one had; an attempt that began before may have claimed it since.</summary>
+    private bool OthersTried(Serving serving) => Leases.NewestEpoch() > serving.Epoch || Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
         || Attempts.Exists(a => a.Process != serving.Process && !a.Process.IsDead);
 
     /// <summary>How much of its parent's history a gateway must find.</summary>
