@@ -37,5 +37,8 @@ internal static class Mutation
     public const bool ListingTrusted = false;
     public const bool HeadPlaceIgnored = false;
     public const bool JournalSpaceUnchecked = false;
+    public const bool AcknowledgedPastLease = false;
+    public const bool LeaseNotWaitedOut = false;
+    public const bool HeartbeatDebtIgnored = false;
 }
 #endif

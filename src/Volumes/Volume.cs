@@ -5,6 +5,7 @@ using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
 using Gateway.Volumes.Reading;
@@ -39,11 +40,14 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     private readonly BucketIndex _bucket;
     private readonly MapLoader _loader;
     private readonly Housekeeper _housekeeper;
+    private readonly CompletionGate _completions;
+    private readonly WriterAuthority _authority;
+    private readonly LeaseKeeper _lease;
+    private readonly WriterIdentity _identity;
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(
-        RecoveredVolume recovered, long epoch, IBlobStore store, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger, CacheFile? cacheFile)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger, CacheFile? cacheFile)
     {
         _store = store;
         _record = recovered.State.Volume;
@@ -57,9 +61,13 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _bucket = recovered.Bucket;
         _loader = recovered.Loader;
         Geometry = new BlockGeometry(_record.Id, (ulong)(_record.SizeBytes / _record.BlockSizeBytes), _record.BlockSizeBytes, _record.PhysicalBlockSizeBytes);
+        _authority = authority;
+        _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
+        _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
+        _lease = new LeaseKeeper(store, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
         var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
-        _appender = new JournalAppender(_journal, this, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
-        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger);
+        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
+        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
         _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
@@ -68,6 +76,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
         _housekeeper.Start();
         _reader.Start();
+        _lease.Start();
     }
 
     public string Name => _record.Name;
@@ -94,20 +103,23 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return _reader.ReadAsync(range, destination);
+        return _completions.GuardAsync(_reader.ReadAsync(range, destination));
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
         if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
-        return source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess) : WriteInPiecesAsync(range, source, forceUnitAccess);
+        if (_completions.IsHolding) return WriteAfterRenewalAsync(range, source, forceUnitAccess, cancellationToken);
+        return AppendAsync(range, source, forceUnitAccess, _time.GetTimestamp());
     }
 
     public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
-        return range.Blocks == 0 ? new(_state) : _appender.WriteAsync(range, null, forceUnitAccess);
+        if (range.Blocks == 0) return new(_state);
+        if (_completions.IsHolding) return WriteAfterRenewalAsync(range, null, forceUnitAccess, cancellationToken);
+        return AppendAsync(range, null, forceUnitAccess, _time.GetTimestamp());
     }
 
     public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => _appender.FlushAsync();
@@ -143,6 +155,10 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
         await _reader.DisposeAsync();
+        _completions.Fail(BlockError.Offline);
+        await _lease.DisposeAsync();
+        _completions.Dispose();
+        if (_state == BlockError.None) await ReleaseAsync();
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _journal.Dispose();
@@ -182,6 +198,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         lock (_gate) RecoveredVolume.Apply(_journalMap, batch.Header, page, _record.BlockSizeBytes);
         _reader.Journaled(batch.Header, page);
+        _completions.Ledger.Appended(batch.Header.EndPosition, batch.Header.LastWrite);
         _uploader.Add(batch);
     }
 
@@ -257,10 +274,54 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
             if (_state == BlockError.None) _state = error;
         }
 
+        _lease.End();
+        _completions.Fail(error);
         _appender.Fail(error);
     }
 
-    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess)
+    /// <summary>Tells other gateways that they need not wait for our lease: nothing is acknowledged any more.</summary>
+    private async Task ReleaseAsync()
+    {
+        // The appender has flushed all of it: what is not in the bucket is missing to whoever opens without this journal.
+        var progress = _completions.Ledger.Progress;
+        var release = new ReleaseRecord
+        {
+            Epoch = Epoch,
+            Owner = _identity.Owner,
+            Nonce = _identity.JournalId,
+            At = _time.GetUtcNow(),
+            JournalEpoch = Epoch,
+            JournalOwner = _identity.Owner,
+            JournalId = _identity.JournalId,
+            LastWriteFlushed = _options.Durability == Durability.Journal ? progress.LastWrite : progress.LastWriteInBucket,
+            LastWriteInBucket = progress.LastWriteInBucket,
+        };
+        try
+        {
+            using var timeout = new CancellationTokenSource(_options.CloseTimeout, _time);
+            await Heartbeat.ReleaseAsync(_store, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            VolumeLog.Released(_logger, Name, Epoch, release.LastWriteFlushed > release.LastWriteInBucket ? ", once this journal has been sent" : "");
+        }
+        catch (Exception e)
+        {
+            // Nothing is lost: the next gateway waits, as after a crash.
+            VolumeLog.NotReleased(_logger, Name, e.Message);
+        }
+    }
+
+    /// <summary>While writes are held that took effect already, no more begin: initiators repeat them, and the journal would fill with what nobody was told of.</summary>
+    private async ValueTask<BlockResult> WriteAfterRenewalAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, CancellationToken cancellationToken)
+    {
+        var arrivedAt = _time.GetTimestamp();
+        var passed = await _completions.PassAsync(arrivedAt);
+        if (!passed.IsSuccess) return passed;
+        return cancellationToken.IsCancellationRequested ? BlockError.Aborted : await AppendAsync(range, source, forceUnitAccess, arrivedAt);
+    }
+
+    private ValueTask<BlockResult> AppendAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt) =>
+        source is null || source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess, arrivedAt) : WriteInPiecesAsync(range, source, forceUnitAccess, arrivedAt);
+
+    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess, long arrivedAt)
     {
         for (var done = 0; done < source.LengthBytes;)
         {
@@ -268,7 +329,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
             var piece = new ScatterList();
             piece.AddSlice(source, done, length);
             var blocks = (uint)(length / _record.BlockSizeBytes);
-            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess);
+            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess, arrivedAt);
             if (!result.IsSuccess) return result;
             done += length;
         }

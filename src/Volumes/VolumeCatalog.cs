@@ -2,6 +2,7 @@ using System.Globalization;
 using Gateway.Backends.Core;
 using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 
 namespace Gateway.Volumes;
@@ -46,7 +47,14 @@ public sealed record VolumeInfo(
     long LastWriteNumber,
     int Segments,
     int StaleSegments,
-    long BucketBytes);
+    long BucketBytes)
+{
+    /// <summary>Who serves it; null: not looked at.</summary>
+    public VolumeOwnership? Ownership { get; init; }
+
+    /// <summary>Journals on this host that no volume replays any more, and whose writes are in no other place.</summary>
+    public IReadOnlyList<string> KeptAside { get; init; } = [];
+}
 
 /// <summary>The volumes of one store: making, listing and describing them, without opening any for writing.</summary>
 public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)

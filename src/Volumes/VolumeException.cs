@@ -27,6 +27,9 @@ public enum VolumeErrorKind
     /// <summary>Another gateway owns or is claiming the volume.</summary>
     Fenced,
 
+    /// <summary>Another gateway may still serve the volume, or its journal holds flushed writes that the bucket lacks: a person must decide.</summary>
+    OwnedElsewhere,
+
     /// <summary>The local disk failed.</summary>
     LocalDisk,
 }

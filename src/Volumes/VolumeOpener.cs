@@ -3,6 +3,7 @@ using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Interop;
 using Gateway.Volumes.Journal;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
 using Microsoft.Extensions.Logging;
@@ -13,6 +14,7 @@ namespace Gateway.Volumes;
 /// Opens a volume for writing. 1. Read the bucket's log and replay the journal: what a person must mend shows here, before anything is
 /// changed. 2. Claim the next epoch: from now on nothing that an earlier writer sends counts. 3. Read the log again, since that writer may
 /// have got a segment in between. 4. Record where the log before us ends. 5. Look that nobody claimed after us. Then serve.
+/// Before all this, and again between 2 and 3, <see cref="Handover"/> waits for a writer that may still be at work elsewhere.
 /// </summary>
 /// <remarks>
 /// A segment counts only after a look, made after its put, that finds no newer epoch (<see cref="SegmentUploader"/>). So each segment that
@@ -32,6 +34,7 @@ public sealed class VolumeOpener
     private readonly Random _random;
     private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
+    private readonly StoreTrust? _trust;
 
     /// <param name="store">Where the volumes are.</param>
     /// <param name="options">How they are served.</param>
@@ -41,12 +44,13 @@ public sealed class VolumeOpener
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
     public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger, null, new LocalCacheDirectory(options.CacheDirectory))
+        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger, null, new LocalCacheDirectory(options.CacheDirectory), StoreTrust.OfThisProcess)
     {
     }
 
     /// <param name="caches">Where cache files are; null: there are none.</param>
     /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
+    /// <param name="trust">Tests a store before its first volume is opened; null: it is taken for good.</param>
     internal VolumeOpener(
         IBlobStore store,
         VolumeOptions options,
@@ -57,7 +61,8 @@ public sealed class VolumeOpener
         Random random,
         ILogger logger,
         Func<Guid>? newNonce = null,
-        ICacheDirectory? caches = null)
+        ICacheDirectory? caches = null,
+        StoreTrust? trust = null)
     {
         _store = store;
         _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
@@ -69,21 +74,29 @@ public sealed class VolumeOpener
         _random = random;
         _newNonce = newNonce ?? Guid.NewGuid;
         _logger = logger;
+        _trust = trust;
     }
+
+    /// <summary>Called when the opening must wait for another gateway, and while it does.</summary>
+    public Action<OpeningWait>? Waits { get; init; }
 
     /// <exception cref="VolumeException">The volume cannot be opened; the message says what to do.</exception>
     /// <exception cref="BlobStoreException">The store failed; a later attempt may succeed.</exception>
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        var state = await LogState.LoadAsync(_store, name, cancellationToken);
+        if (_trust is not null) await _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+        var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits };
+        var state = await handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
         var recovered = await RecoverAsync(state, cancellationToken);
         try
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
+            var claimedAt = _time.GetTimestamp();
             var after = await LogState.LoadAsync(_store, name, cancellationToken);
             // It may have served already: a takeover of its segments by us would make no sense to anyone.
             if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
+            (after, _) = await handover.WaitOutAsync(after, claim.Epoch, claimedAt, recovered.Journal.Superblock, mayLeave: false, cancellationToken);
             if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
@@ -91,9 +104,11 @@ public sealed class VolumeOpener
             }
 
             await RefuseSupersededRootAsync(recovered.State, cancellationToken);
-            await TakeOverAsync(recovered, claim, cancellationToken);
+            var authority = new WriterAuthority(new LeaseTerms(_options.LeaseLength), _time);
+            if (authority.Terms.HasLease) await GiveSignOfLifeAsync(recovered, claim, cancellationToken);
+            await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
+            return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
         }
         catch
         {
@@ -144,9 +159,15 @@ public sealed class VolumeOpener
                 if (_journals.IsVolatile) VolumeLog.NoJournal(_logger, state.Volume.Name, journal.CapacityBytes);
                 else VolumeLog.JournalCreated(_logger, state.Volume.Name, recovered.BucketWrite, journal.Path, journal.CapacityBytes);
             }
-            else
+            else if (await ReplayAsync(recovered) is { } kept)
             {
-                await ReplayAsync(recovered);
+                // Not ours to replay, and not ours to drop: on with a new one.
+                var path = journal.Path;
+                journal.Dispose();
+                journal = null;
+                var aside = JournalShelf.KeepAside(_journals, state.Volume.Id, kept.Epoch);
+                VolumeLog.JournalKeptAside(_logger, state.Volume.Name, path, kept.Epoch, kept.FirstWrite, kept.LastWrite, aside);
+                return await RecoverAsync(state, cancellationToken);
             }
 
             return recovered;
@@ -157,15 +178,10 @@ public sealed class VolumeOpener
             await RefuseOutdatedAsync(state, cancellationToken);
             throw;
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the disk and the permissions of '{_journals.Name}', and that no other tcmu-gateway serves the volume on this host.", e);
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            journal?.Dispose();
-            throw new VolumeException(VolumeErrorKind.LocalDisk, $"The journal of volume '{state.Volume.Name}' cannot be used: {e.Message} Check the permissions of '{_journals.Name}'.", e);
+            throw JournalUnusable(state.Volume.Id, e);
         }
         catch
         {
@@ -174,9 +190,30 @@ public sealed class VolumeOpener
         }
     }
 
+    /// <summary>The superblock of the volume's journal; null if there is no journal here.</summary>
+    private async Task<JournalSuperblock?> ReadSuperblockAsync(Guid volumeId)
+    {
+        var name = JournalShelf.NameOf(volumeId);
+        try
+        {
+            if (!_journals.Exists(name)) return null;
+            using var journal = await JournalFile.OpenAsync(_journals.Open(name), volumeId);
+            return journal.Superblock;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw JournalUnusable(volumeId, e);
+        }
+    }
+
+    private VolumeException JournalUnusable(Guid volumeId, Exception e) => new(
+        VolumeErrorKind.LocalDisk,
+        $"The journal of volume {volumeId} cannot be used: {e.Message} Check the disk and the permissions of '{_journals.Name}', and that no other tcmu-gateway serves the volume on this host.",
+        e);
+
     private async Task<(JournalFile Journal, bool IsNew)> OpenJournalAsync(Guid volumeId)
     {
-        var name = $"{volumeId}.journal";
+        var name = JournalShelf.NameOf(volumeId);
         if (_journals.Exists(name)) return (await JournalFile.OpenAsync(_journals.Open(name), volumeId), false);
 
         // Under another name until it is whole: a crash in between leaves no file that looks like a journal and is none.
@@ -195,8 +232,11 @@ public sealed class VolumeOpener
         }
     }
 
-    /// <summary>Replays what the bucket does not have yet, after proof that the journal continues the bucket's history.</summary>
-    private async Task ReplayAsync(RecoveredVolume recovered)
+    /// <summary>
+    /// Replays what the bucket does not have yet, after proof that the journal continues the bucket's history. If it does not, and holds writes
+    /// that are in no other place: says which, and leaves it as it is.
+    /// </summary>
+    private async Task<KeptAside?> ReplayAsync(RecoveredVolume recovered)
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var superblock = journal.Superblock;
@@ -215,12 +255,10 @@ public sealed class VolumeOpener
         {
             // Write numbers alone prove nothing here: whoever came after us without our journal gave ours to other writes.
             if (first != default || superblock.TailWrite > recovered.Bucket.Epochs.LastWriteUpTo(superblock.Epoch))
-                throw new VolumeException(
-                    VolumeErrorKind.JournalMismatch,
-                    $"Journal '{journal.Path}' ends in epoch {superblock.Epoch}, but volume '{state.Volume.Name}' was opened elsewhere since ({state.NewestRecord?.Owner}, epoch {state.NewestEpoch}). Its writes {first.FirstWrite} to {lastJournaled} never reached the bucket and cannot be merged with what was written there. Keep the file if you need them: move it out of '{_journals.Name}', and the volume opens without it.");
+                return new KeptAside(superblock.Epoch, first.FirstWrite, lastJournaled);
             VolumeLog.JournalOutdated(_logger, state.Volume.Name, journal.Path, recovered.BucketWrite);
             await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
-            return;
+            return null;
         }
 
         if (superblock.TailWrite > recovered.BucketWrite || (first != default && first.FirstWrite != recovered.BucketWrite + 1))
@@ -230,10 +268,11 @@ public sealed class VolumeOpener
 
         // All of it is in the bucket, which may even know more: a power cut can take from the disk what had already been sent.
         if (first == default) await journal.ResetAsync(recovered.BucketWrite, state.End.Epoch);
+        return null;
     }
 
     /// <summary>True if nobody served the volume since the journal was last used: claims that never took over do not matter.</summary>
-    private static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
+    internal static bool ContinuesOurEpoch(in JournalSuperblock superblock, LogState state)
     {
         if ((state.NewestTakeover?.Epoch ?? 0) == superblock.Epoch) return true;
         return superblock.ClaimEpoch > 0 && state.NewestTakeover?.Nonce == superblock.ClaimNonce;
@@ -248,6 +287,8 @@ public sealed class VolumeOpener
             Epoch = state.NewestEpoch + 1,
             Owner = _owner,
             Nonce = journal.Superblock.ClaimEpoch > 0 ? journal.Superblock.ClaimNonce : _newNonce(),
+            LeaseSeconds = _options.LeaseLength.TotalSeconds,
+            JournalId = journal.Superblock.JournalId,
             CreatedAt = _time.GetUtcNow(),
         };
         await StampAsync(journal, journal.Superblock with { ClaimEpoch = claim.Epoch, ClaimNonce = claim.Nonce });
@@ -266,8 +307,19 @@ public sealed class VolumeOpener
         return claim;
     }
 
+    /// <summary>
+    /// Says what our journal holds before the volume is ours: whoever finds us gone knows it then, and not only what the owner before us said.
+    /// </summary>
+    private async Task GiveSignOfLifeAsync(RecoveredVolume recovered, EpochRecord claim, CancellationToken cancellationToken)
+    {
+        var state = recovered.State;
+        var writer = new WriterIdentity(state.Keys, state.Volume.Id, claim.Epoch, _owner, recovered.Journal.Superblock.JournalId);
+        var beat = HeartbeatRecord.Of(writer, FlushLedger.Of(recovered, _options.Durability).Progress, _newNonce(), _time.GetUtcNow());
+        await _store.PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(beat, state.Volume.Id), Precondition.None, cancellationToken);
+    }
+
     /// <summary>Records where the log before us ends, and looks that nobody claimed after us.</summary>
-    private async Task TakeOverAsync(RecoveredVolume recovered, EpochRecord claim, CancellationToken cancellationToken)
+    private async Task TakeOverAsync(RecoveredVolume recovered, EpochRecord claim, WriterAuthority authority, CancellationToken cancellationToken)
     {
         var (state, journal) = (recovered.State, recovered.Journal);
         var takeover = new TakeoverRecord { Epoch = claim.Epoch, Nonce = claim.Nonce, LastEpoch = state.End.Epoch, LastSequence = state.End.Sequence };
@@ -282,8 +334,9 @@ public sealed class VolumeOpener
             if (existing != takeover) throw RecordEnvelope.Damaged(key.Value, "only its epoch's owner can have made it, but it is not what was put");
         }
 
-        if (await _store.GetLengthAsync(state.Keys.Epoch(claim.Epoch + 1), cancellationToken) is not null)
-            throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
+        var lookSentAt = _time.GetTimestamp();
+        if (await EpochLook.IsSupersededAsync(_store, state.Keys, claim.Epoch, null, cancellationToken)) throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
+        authority.Extend(lookSentAt);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
     }
 

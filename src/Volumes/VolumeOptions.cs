@@ -1,5 +1,15 @@
 namespace Gateway.Volumes;
 
+/// <summary>What an opening does about a volume that another gateway served last and did not release.</summary>
+public enum TakeoverPolicy
+{
+    /// <summary>Takes it over once that gateway has given no sign of life for longer than its lease, and left no flushed writes behind.</summary>
+    WhenSilent,
+
+    /// <summary>Leaves it to an operator: <c>volume takeover</c>.</summary>
+    Never,
+}
+
 /// <summary>What a flush, or a write that forces unit access, waits for.</summary>
 public enum Durability
 {
@@ -63,6 +73,15 @@ public sealed record VolumeOptions
 
     /// <summary>Percentage of the journal in use above which writes are slowed down, the more the fuller it is. Default 70; 10 to 100, 100 never slows.</summary>
     public int HighWaterPercent { get; set; } = 70;
+
+    /// <summary>
+    /// Lease length L: how long this gateway may acknowledge after it last saw that nobody else claimed the volume; another one waits L and a
+    /// tenth of it. Default 120 s; 10 to 600 s. Zero: the operator vouches that no second gateway ever opens the volume; then nothing guards against one.
+    /// </summary>
+    public TimeSpan LeaseLength { get; set; } = TimeSpan.FromSeconds(120);
+
+    /// <summary>What is done about a volume that another gateway served last and did not release. Default: it is taken over when that one is silent.</summary>
+    public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
 
     /// <summary>How long a command may wait for journal space or for the store before it ends in sense data. Default 20 s.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(20);

@@ -107,6 +107,8 @@ internal sealed class SimulatedJournalDirectory : IJournalDirectory, ICacheDirec
 
     public IEnumerable<SimulatedDisk> Disks => _disks.Values;
 
+    public IReadOnlyCollection<string> Names => _disks.Keys;
+
     /// <summary>The directory after a restart, with what a kill or a power cut left of each file.</summary>
     public SimulatedJournalDirectory AfterCrash(Func<SimulatedDisk, byte[]> image)
     {
@@ -127,6 +129,12 @@ internal sealed class SimulatedJournalDirectory : IJournalDirectory, ICacheDirec
     public void Rename(string from, string to)
     {
         _disks[to] = _disks[from];
+        _disks.Remove(from);
+    }
+
+    public void KeepAside(string from, string to)
+    {
+        if (!_disks.TryAdd(to, _disks[from])) throw new IOException($"'{to}' exists.");
         _disks.Remove(from);
     }
 }

@@ -76,4 +76,10 @@ internal static class Mutation
     public static bool HeadPlaceIgnored => s_active is nameof(HeadPlaceIgnored);
 
     public static bool JournalSpaceUnchecked => s_active is nameof(JournalSpaceUnchecked);
+
+    public static bool AcknowledgedPastLease => s_active is nameof(AcknowledgedPastLease);
+
+    public static bool LeaseNotWaitedOut => s_active is nameof(LeaseNotWaitedOut);
+
+    public static bool HeartbeatDebtIgnored => s_active is nameof(HeartbeatDebtIgnored);
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Gateway.Configuration;
 using Gateway.Serving;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
@@ -59,7 +60,7 @@ internal static class ServeCommand
     private static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level)
     {
         var builder = NewHostBuilder(level);
-        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<TimeProvider>(BootTimeProvider.Instance);
         builder.Services.AddSingleton(configuration);
         builder.Services.AddSingleton(arguments);
         builder.Services.AddSingleton(new KernelRoots());

@@ -4,10 +4,11 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Gateway.Configuration;
 using Gateway.Volumes;
+using Gateway.Volumes.Leases;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info|check</c>.</summary>
+/// <summary><c>volume create|list|info|check|takeover|journal</c>.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
@@ -20,6 +21,8 @@ internal static class VolumeCommands
         volume.Subcommands.Add(BuildList());
         volume.Subcommands.Add(BuildInfo());
         volume.Subcommands.Add(VolumeCheckCommand.Build());
+        volume.Subcommands.Add(VolumeTakeoverCommand.Build());
+        volume.Subcommands.Add(VolumeJournalCommand.Build());
         return volume;
     }
 
@@ -100,6 +103,11 @@ internal static class VolumeCommands
         {
             var name = VolumePath.Parse(result.GetValue(path)!);
             var info = await Catalog(stores, name).DescribeAsync(name.Volume, cancellation);
+            info = info with
+            {
+                Ownership = await VolumeOwnership.ReadAsync(stores.Get(name.Store), name.Volume, TimeProvider.System, cancellation),
+                KeptAside = JournalInspector.KeptAside(Configuration(result).Journal.Directory, info.Id),
+            };
             if (result.GetValue(output) == JsonOutput)
             {
                 await WriteJsonAsync(writer, info);
@@ -115,6 +123,9 @@ internal static class VolumeCommands
                 ["Compression", info.Compression],
                 ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
                 ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
+                ["Owner", Describe(info.Ownership!)],
+                .. LeftBehind(info.Ownership!),
+                .. info.KeptAside.Select(file => (string[])["Kept aside", $"{file}: writes that are in no other place; see 'volume journal show'"]),
                 ["Segments", $"{Text(info.Segments)}, the last is {Text(info.LastSequence)}" + (info.StaleSegments > 0 ? $"; {Text(info.StaleSegments)} left over from fenced writers" : "")],
                 ["Last write in bucket", Text(info.LastWriteNumber)],
                 ["Bytes in bucket", $"{ByteSize.Format(info.BucketBytes)} ({Text(info.BucketBytes)} bytes)"],
@@ -122,6 +133,20 @@ internal static class VolumeCommands
         }));
         return command;
     }
+
+    private static string Describe(VolumeOwnership ownership) => ownership switch
+    {
+        { Owner: null } => "nobody",
+        { Released: true } => "nobody: released, any gateway may open it at once",
+        { TakingOver: true } => $"{ownership.Owner}, which is taking it over",
+        { SignOfLifeAt: { } at } => $"{ownership.Owner}, which gave its last sign of life at {at.ToString("u", CultureInfo.InvariantCulture)}, by its clock",
+        { LeaseSeconds: 0 } => $"{ownership.Owner}, without a lease",
+        _ => $"{ownership.Owner}, which has given no sign of life yet",
+    };
+
+    private static IEnumerable<string[]> LeftBehind(VolumeOwnership ownership) => ownership.LeftBehindBy is { } by
+        ? [["Not in bucket", $"flushed writes {Text(ownership.LeftBehindFirstWrite)} to {(ownership.LeftBehindLastWrite > 0 ? Text(ownership.LeftBehindLastWrite) : "?")}, in the journal of {by}"]]
+        : [];
 
     internal static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
 
@@ -143,21 +168,23 @@ internal static class VolumeCommands
     internal static Task<int> RunAsync(ParseResult result, Func<StoreSet, TextWriter, Task<int>> action) => CommandLine.RunAsync(
         async () =>
         {
-            await using var stores = new StoreSet(GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!), TimeProvider.System);
+            await using var stores = new StoreSet(Configuration(result), TimeProvider.System);
             return await action(stores, result.InvocationConfiguration.Output);
         },
         result.InvocationConfiguration.Error);
 
+    internal static GatewayConfiguration Configuration(ParseResult result) => GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!);
+
     private static Task WriteJsonAsync(TextWriter writer, VolumeInfo info) => writer.WriteLineAsync(JsonSerializer.Serialize(info, OutputJson.Default.VolumeInfo));
 
-    private static async Task WriteTableAsync(TextWriter writer, string[]? header, List<string[]> rows)
+    internal static async Task WriteTableAsync(TextWriter writer, string[]? header, List<string[]> rows)
     {
         if (header is not null) rows.Insert(0, header);
         var widths = Enumerable.Range(0, rows.Max(r => r.Length)).Select(c => rows.Max(r => r[c].Length)).ToArray();
         foreach (var row in rows) await writer.WriteLineAsync(string.Join("  ", row.Select((cell, c) => cell.PadRight(widths[c]))).TrimEnd());
     }
 
-    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
+    internal static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]

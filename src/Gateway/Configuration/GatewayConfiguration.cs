@@ -46,6 +46,8 @@ internal sealed record GatewayConfiguration
     /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
     public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
     {
+        LeaseLength = TimeSpan.FromSeconds((volume is { } l ? Volumes.Each.GetValueOrDefault(l.ToString())?.LeaseSeconds : null) ?? Volumes.LeaseSeconds),
+        Takeover = (volume is { } t ? Volumes.Each.GetValueOrDefault(t.ToString())?.Takeover : null) ?? Volumes.Takeover,
         Durability = (volume is { } v ? Volumes.Each.GetValueOrDefault(v.ToString())?.Durability : null) ?? Volumes.Durability,
         HighWaterPercent = Volumes.HighWaterPercent,
         SegmentBytes = Volumes.SegmentBytes,
@@ -73,10 +75,11 @@ internal sealed record GatewayConfiguration
         if (Journal.CapacityBytes is < JournalOptions.CapacityMinBytes or > JournalOptions.CapacityMaxBytes)
             yield return $"journal.capacityBytes: {Journal.CapacityBytes} is not between {JournalOptions.CapacityMinBytes} (64 MiB) and {JournalOptions.CapacityMaxBytes} (1 TiB)";
         foreach (var fault in Volumes.Faults()) yield return $"volumes.{fault}";
-        foreach (var name in Volumes.Each.Keys)
+        foreach (var (name, volume) in Volumes.Each)
         {
-            if (name.Split('/') is not [var store, var volume] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(volume))
+            if (name.Split('/') is not [var store, var path] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(path))
                 yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
+            if (volume.LeaseSeconds is { } seconds && !VolumesSection.IsLease(seconds)) yield return $"volumes.each.{name}.{VolumesSection.LeaseFault}";
         }
 
         if (Journal.Directory is null)
@@ -174,6 +177,12 @@ internal sealed record StoreSection
 internal sealed record VolumeSection
 {
     /// <summary>Default: that of all volumes.</summary>
+    public double? LeaseSeconds { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public TakeoverPolicy? Takeover { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
     public Durability? Durability { get; set; }
 }
 
@@ -182,6 +191,14 @@ internal sealed record VolumesSection
 {
     /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
     public Durability Durability { get; set; } = Durability.Journal;
+
+    public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
+
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
+    public double LeaseSeconds { get; set; } = 120;
+
+    /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
+    public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
 
     /// <summary>What single volumes have of their own, by STORE/VOLUME.</summary>
     public Dictionary<string, VolumeSection> Each { get; set; } = [];
@@ -219,8 +236,11 @@ internal sealed record VolumesSection
     /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 5.</summary>
     public double CloseTimeoutSeconds { get; set; } = 5;
 
+    public static bool IsLease(double seconds) => seconds is 0 or (>= 10 and <= 600);
+
     public IEnumerable<string> Faults()
     {
+        if (!IsLease(LeaseSeconds)) yield return LeaseFault;
         if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
@@ -238,6 +258,9 @@ internal sealed record VolumesSection
 /// <summary>The configuration is missing or wrong; the message says what to change.</summary>
 internal sealed class ConfigurationException(string message) : Exception(message);
 
+/// <summary>"whenSilent" and "never", and no numbers.</summary>
+internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
 /// <summary>"journal" and "bucket", and no numbers.</summary>
 internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
@@ -246,6 +269,6 @@ internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(DurabilityConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

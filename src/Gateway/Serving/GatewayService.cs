@@ -3,6 +3,7 @@ using Gateway.Backends.Core;
 using Gateway.Configuration;
 using Gateway.Tcmu;
 using Gateway.Volumes;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -160,7 +161,7 @@ internal sealed class GatewayService(
             {
                 VolumeException { Kind: VolumeErrorKind.NotFound } or ConfigurationException => StatusNotFound,
                 VolumeException { Kind: VolumeErrorKind.InvalidArgument or VolumeErrorKind.Unsupported } => StatusInvalid,
-                VolumeException { Kind: VolumeErrorKind.Fenced } => StatusBusy,
+                VolumeException { Kind: VolumeErrorKind.Fenced or VolumeErrorKind.OwnedElsewhere } => StatusBusy,
                 _ => StatusIoError,
             };
         }
@@ -209,10 +210,10 @@ internal sealed class GatewayService(
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
         return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions(), time, _logger);
 
-        async Task<Volume> OpenAsync(CancellationToken cancellationToken)
+        async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {
             var path = VolumePath.Parse(name.Path);
-            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger);
+            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger) { Waits = waits };
             var volume = await opener.OpenAsync(path.Volume, cancellationToken);
             var attributes = backstore.ReadAttributes();
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch

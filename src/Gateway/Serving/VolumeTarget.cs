@@ -3,6 +3,7 @@ using Gateway.Configuration;
 using Gateway.Scsi;
 using Gateway.Tcmu;
 using Gateway.Volumes;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Serving;
@@ -13,7 +14,7 @@ namespace Gateway.Serving;
 /// </summary>
 internal sealed class VolumeTarget(
     TcmuDeviceName device,
-    Func<CancellationToken, Task<Volume>> open,
+    Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open,
     TcmuBackstore backstore,
     VolumeOptions options,
     TimeProvider time,
@@ -29,17 +30,38 @@ internal sealed class VolumeTarget(
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource<Volume> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile LogicalUnit? _unit;
+    private readonly TaskCompletionSource _mustWait = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _needsPerson;
+    private volatile BlockError _waitsFor;
     private bool _writeCacheEnabled = true;
     private Task _opening = Task.CompletedTask;
 
-    /// <summary>Opens the volume once, for somebody who waits for the outcome.</summary>
+    /// <summary>
+    /// Opens the volume once, for somebody who waits for the outcome. If another gateway must be waited for first, returns without one: the
+    /// opening goes on in the background, and commands are told so.
+    /// </summary>
     /// <exception cref="VolumeException">It cannot be opened.</exception>
     /// <exception cref="BlobStoreException">The store failed.</exception>
-    public async Task OpenAsync(CancellationToken cancellationToken) => _opened.SetResult(await open(cancellationToken));
+    /// <exception cref="OperationCanceledException">Cancelled; <see cref="DisposeAsync"/> ends the rest.</exception>
+    public async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        var attempt = open(Waits, _stop.Token);
+        try
+        {
+            await Task.WhenAny(attempt, _mustWait.Task).WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            _opening = CloseWhenOpenAsync(attempt);
+            throw;
+        }
+
+        if (attempt.IsCompleted) _opened.SetResult(await attempt);
+        else _opening = KeepOpeningAsync(attempt);
+    }
 
     /// <summary>Opens the volume in the background, as often as it takes.</summary>
-    public void OpenInBackground() => _opening = KeepOpeningAsync();
+    public void OpenInBackground() => _opening = KeepOpeningAsync(null);
 
     public ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken) =>
         _unit is { } unit ? unit.ExecuteAsync(command, cancellationToken) : ExecuteWhenOpenAsync(command, cancellationToken);
@@ -65,16 +87,37 @@ internal sealed class VolumeTarget(
         _stop.Dispose();
     }
 
+    /// <summary>Closes what an attempt opens that nobody waits for any more.</summary>
+    private static async Task CloseWhenOpenAsync(Task<Volume> attempt)
+    {
+        try
+        {
+            await (await attempt).DisposeAsync();
+        }
+        catch (Exception)
+        {
+            // It opened nothing.
+        }
+    }
+
+    private void Waits(OpeningWait wait)
+    {
+        _waitsFor = wait.Error;
+        if (wait.Error != BlockError.BecomingReady) _needsPerson = false; // Somebody serves it, or we are about to.
+        _mustWait.TrySetResult();
+    }
+
     private async ValueTask ExecuteWhenOpenAsync(ScsiCommand command, CancellationToken cancellationToken)
     {
         try
         {
-            var volume = _needsPerson && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
+            var volume = (_needsPerson || _waitsFor != BlockError.None) && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
             await GetUnit(volume).ExecuteAsync(command, cancellationToken);
         }
         catch (TimeoutException)
         {
-            SenseMapping.Complete(command, _needsPerson ? BlockError.Offline : BlockError.BecomingReady);
+            var waitsFor = _waitsFor;
+            SenseMapping.Complete(command, _needsPerson ? BlockError.Offline : waitsFor != BlockError.None ? waitsFor : BlockError.BecomingReady);
         }
         catch (OperationCanceledException)
         {
@@ -96,13 +139,13 @@ internal sealed class VolumeTarget(
         }
     }
 
-    private async Task KeepOpeningAsync()
+    private async Task KeepOpeningAsync(Task<Volume>? attempt)
     {
         for (var delay = RetryDelayMin; ; delay = delay * 2 < RetryDelayMax ? delay * 2 : RetryDelayMax)
         {
             try
             {
-                _opened.SetResult(await open(_stop.Token));
+                _opened.SetResult(await (attempt ?? open(Waits, _stop.Token)));
                 return;
             }
             catch (OperationCanceledException)
@@ -112,6 +155,8 @@ internal sealed class VolumeTarget(
             catch (Exception e) when (e is VolumeException or BlobStoreException or ConfigurationException)
             {
                 // The local disk may just not have been let go of yet by a predecessor that is dying.
+                attempt = null;
+                _waitsFor = BlockError.None;
                 _needsPerson = e is not BlobStoreException { IsTransient: true } and not VolumeException { Kind: VolumeErrorKind.LocalDisk };
                 ServingLog.NotOpen(logger, device, delay, e.Message);
             }

@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Volumes.Cleaning;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +23,9 @@ internal sealed class Housekeeper : IAsyncDisposable
     /// <summary>A checkpoint is due when one part in this many of all segments' bytes waits for it to become free.</summary>
     private const int DeadShare = 16;
 
+    private readonly IBlobStore _store;
+    private readonly StoreWriter _writer;
+    private readonly long _epoch;
     private readonly BucketIndex _index;
     private readonly Lock _gate;
     private readonly Checkpointer _checkpointer;
@@ -42,6 +46,7 @@ internal sealed class Housekeeper : IAsyncDisposable
     private volatile bool _closing;
     private long _committedAt;
     private bool _swept;
+    private bool _epochsSwept;
     private bool _failed;
     private Task _loop = Task.CompletedTask;
 
@@ -62,6 +67,9 @@ internal sealed class Housekeeper : IAsyncDisposable
         Func<Guid> newNonce,
         ILogger logger)
     {
+        _store = store;
+        _writer = writer;
+        _epoch = epoch;
         _index = index;
         _gate = gate;
         _target = target;
@@ -222,6 +230,19 @@ internal sealed class Housekeeper : IAsyncDisposable
         }
     }
 
+    /// <summary>Removes what openings of long ago left behind. At once and in order, not by the <see cref="Remover"/>: the order is what makes it safe.</summary>
+    private async Task SweepEpochsAsync()
+    {
+        if (_epochsSwept) return;
+        long covered;
+        lock (_gate) covered = _index.Root?.Position.Epoch ?? 0;
+        var records = await EpochSweeper.FindAsync(_store, _keys, covered, _epoch, _stop.Token);
+        _epochsSwept = records.Count == 0; // Each opening adds one; what is left of many goes with the next checkpoint.
+        if (records.Count == 0) return;
+        await _writer.RefuseIfFencedAsync(_stop.Token);
+        await EpochSweeper.RemoveAsync(_store, records, _stop.Token);
+    }
+
     private async Task CheckpointAsync(bool closing)
     {
         try
@@ -230,6 +251,7 @@ internal sealed class Housekeeper : IAsyncDisposable
             if (closing) return;
             var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
             _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
+            if (superseded.IsNew) await SweepEpochsAsync();
             if (_swept || !superseded.IsNew) return;
             var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
             _swept = true;

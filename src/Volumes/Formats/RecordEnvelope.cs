@@ -8,6 +8,9 @@ internal enum RecordType : ushort
     Volume = 1,
     Epoch = 2,
     Takeover = 3,
+    Heartbeat = 4,
+    Release = 5,
+    Handover = 6,
 }
 
 /// <summary>The 64 bytes before the JSON text of a metadata blob: identity and checksums. See docs/formats.md, "Records".</summary>

@@ -49,6 +49,9 @@ internal sealed record EpochRecord
     /// <summary>Lease length in seconds; 0: the owner holds no clock-bound authority.</summary>
     public double LeaseSeconds { get; init; }
 
+    /// <summary>The owner's journal: whoever has it locked knows that the owner is dead. Null: written by an older version.</summary>
+    public Guid? JournalId { get; init; }
+
     public required DateTimeOffset CreatedAt { get; init; }
 }
 

@@ -32,6 +32,8 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public BlobKey HeartbeatKey => new(Prefix + "heartbeat");
 
+    public BlobKey HandoverKey => new(Prefix + "handover");
+
     public BlobKey Record(long number) => new(RecordPrefix + Number(number, EpochDigits));
 
     public BlobKey Epoch(long epoch) => new(EpochPrefix + Number(epoch, EpochDigits));

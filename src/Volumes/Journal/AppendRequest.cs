@@ -30,7 +30,7 @@ internal sealed class AppendRequest(Action<AppendRequest> giveBack) : IValueTask
 
     public ValueTask<BlockResult> Begin(BlockRange range, ScatterList? source, bool forceUnitAccess, long now)
     {
-        (Range, Source, ForceUnitAccess, ArrivedAt) = (range, source, forceUnitAccess, now);
+        (Range, Source, ForceUnitAccess, ArrivedAt, DurableTarget) = (range, source, forceUnitAccess, now, 0);
         return new ValueTask<BlockResult>(this, _core.Version);
     }
 

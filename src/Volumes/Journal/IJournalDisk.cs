@@ -48,4 +48,7 @@ internal interface IJournalDirectory
 
     /// <summary>Renames durably. Fails, and changes nothing, if the new name is taken.</summary>
     void Rename(string from, string to);
+
+    /// <summary>Renames a journal durably, without opening it. It is never removed: fails, and changes nothing, if the new name is taken.</summary>
+    void KeepAside(string from, string to) => Rename(from, to);
 }

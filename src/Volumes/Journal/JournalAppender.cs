@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Gateway.Scsi;
+using Gateway.Volumes.Leases;
 
 namespace Gateway.Volumes.Journal;
 
@@ -39,6 +40,8 @@ internal sealed class JournalAppender : IAsyncDisposable
 
     private readonly JournalFile _journal;
     private readonly IJournalSink _sink;
+    private readonly CompletionGate _completions;
+    private readonly Durability _durability;
     private readonly JournalFlusher _flusher;
     private readonly TimeProvider _time;
     private readonly TimeSpan _timeout;
@@ -67,16 +70,19 @@ internal sealed class JournalAppender : IAsyncDisposable
 
     /// <param name="journal">The journal, recovered.</param>
     /// <param name="sink">Its volume.</param>
+    /// <param name="completions">What its commands pass when they have succeeded.</param>
     /// <param name="epoch">What its batches are written under.</param>
     /// <param name="nextWrite">Number of the next write.</param>
     /// <param name="appendedPosition">End of the last batch that holds writes.</param>
     /// <param name="blockLengthBytes">Logical block length.</param>
     /// <param name="options">Durability, deadline, high-water mark.</param>
     /// <param name="time">The clock.</param>
-    public JournalAppender(JournalFile journal, IJournalSink sink, long epoch, long nextWrite, long appendedPosition, int blockLengthBytes, VolumeOptions options, TimeProvider time)
+    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, long appendedPosition, int blockLengthBytes, VolumeOptions options, TimeProvider time)
     {
         _journal = journal;
         _sink = sink;
+        _completions = completions;
+        _durability = options.Durability;
         _time = time;
         _timeout = options.CommandTimeout;
         _epoch = epoch;
@@ -85,7 +91,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         _encoder = new BatchEncoder(blockLengthBytes);
         _padding = new BatchEncoder(blockLengthBytes);
         _pressure = new BackPressure(journal.CapacityBytes, options.HighWaterPercent, time);
-        _flusher = new JournalFlusher(journal, options.Durability, _timeout, time, FailJournal, sink.BucketNeeded) { AppendedPosition = appendedPosition };
+        _flusher = new JournalFlusher(journal, options.Durability, _timeout, time, completions, FailJournal, sink.BucketNeeded) { AppendedPosition = appendedPosition };
         _spaceTimer = time.CreateTimer(static signal => ((AsyncSignal)signal!).Set(), _spaceSignal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -114,7 +120,11 @@ internal sealed class JournalAppender : IAsyncDisposable
     }
 
     /// <summary>Queues a write of <paramref name="source"/>, or of zeroes when it is null.</summary>
-    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess)
+    /// <param name="range">Where.</param>
+    /// <param name="source">Whole blocks, unchanged until completion.</param>
+    /// <param name="forceUnitAccess">Completes when it is durable.</param>
+    /// <param name="arrivedAt">When the command came: its time counts from there.</param>
+    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt)
     {
         ValueTask<BlockResult> result;
         lock (_gate)
@@ -122,7 +132,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             if (_failure != BlockError.None) return new(_failure);
             if (_stopping) return new(BlockError.Offline);
             var request = Rent();
-            result = request.Begin(range, source, forceUnitAccess, _time.GetTimestamp());
+            result = request.Begin(range, source, forceUnitAccess, arrivedAt);
             _queue.Enqueue(request);
             _waitingBytes += request.DataBytes;
         }
@@ -140,7 +150,13 @@ internal sealed class JournalAppender : IAsyncDisposable
         lock (_gate)
         {
             if (_failure != BlockError.None) return new(_failure);
-            if (_flusher.DurablePosition >= position) return new(BlockResult.Success);
+            if (_flusher.DurablePosition >= position)
+            {
+                // Durable by a flush that nobody was told of, it may be: from now on it is promised.
+                if (_durability == Durability.Journal) _completions.Ledger.Flushed(position);
+                return _completions.GuardAsync(new(BlockResult.Success));
+            }
+
             request = Rent();
             result = request.Begin(default, null, false, _time.GetTimestamp());
         }
@@ -153,6 +169,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <summary>Gives back the space before <paramref name="tail"/>, after a superblock that says so became durable.</summary>
     public void Release(long tail)
     {
+        _completions.Ledger.Stored(tail, _journal.Superblock.TailWrite);
         lock (_gate) _pressure.Released(tail - TailPosition);
         _flusher.Released(tail);
         _spaceSignal.Set();
@@ -315,6 +332,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     {
         var position = AppendedPosition;
         var flush = false;
+        var isOpen = _completions.IsOpen;
         var bytes = 0;
         foreach (var request in _batch)
         {
@@ -329,7 +347,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             }
             else
             {
-                request.Complete(error);
+                _completions.Complete(request, error, isOpen);
             }
         }
 

@@ -1,4 +1,5 @@
 using Gateway.Scsi;
+using Gateway.Volumes.Leases;
 
 namespace Gateway.Volumes.Journal;
 
@@ -14,6 +15,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private readonly Durability _durability;
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
+    private readonly CompletionGate _completions;
     private readonly Action<Exception> _failed;
     private readonly Action<long> _bucketNeeded;
 
@@ -36,14 +38,16 @@ internal sealed class JournalFlusher : IAsyncDisposable
     /// <param name="durability">What a flush waits for.</param>
     /// <param name="timeout">How long it waits at most.</param>
     /// <param name="time">The clock.</param>
+    /// <param name="completions">What a flush passes when it has succeeded.</param>
     /// <param name="failed">Told once when the disk fails.</param>
     /// <param name="bucketNeeded">Asks that everything before a position be brought to the bucket now.</param>
-    public JournalFlusher(JournalFile journal, Durability durability, TimeSpan timeout, TimeProvider time, Action<Exception> failed, Action<long> bucketNeeded)
+    public JournalFlusher(JournalFile journal, Durability durability, TimeSpan timeout, TimeProvider time, CompletionGate completions, Action<Exception> failed, Action<long> bucketNeeded)
     {
         _journal = journal;
         _durability = durability;
         _timeout = timeout;
         _time = time;
+        _completions = completions;
         _failed = failed;
         _bucketNeeded = bucketNeeded;
         _tail = _synced = journal.Superblock.TailPosition; // What recovery found may still be in the page cache of a process that was killed.
@@ -189,7 +193,8 @@ internal sealed class JournalFlusher : IAsyncDisposable
 
     private void CompleteDone()
     {
-        foreach (var waiter in _done) waiter.Complete(BlockResult.Success);
+        var isOpen = _completions.IsOpen;
+        foreach (var waiter in _done) _completions.Complete(waiter, BlockResult.Success, isOpen);
         _done.Clear();
     }
 

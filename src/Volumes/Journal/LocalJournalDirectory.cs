@@ -50,6 +50,12 @@ internal sealed class LocalJournalDirectory(string path, bool allowUnsafe, TimeP
         DiskFile.FlushDirectory(path);
     }
 
+    public void KeepAside(string from, string to)
+    {
+        File.Move(Path.Combine(path, from), Path.Combine(path, to), overwrite: false);
+        DiskFile.FlushDirectory(path);
+    }
+
     private void CreateDirectory() => Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
 
     private void Probe()

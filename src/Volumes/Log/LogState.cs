@@ -61,7 +61,7 @@ internal sealed record LogState
             {
                 return await LoadOnceAsync(store, keys, cancellationToken);
             }
-            catch (Exception e) when (attempt < AttemptsMax && e is VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.NotFound })
+            catch (Exception e) when (e is VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.NotFound } && attempt < AttemptsMax)
             {
                 // What was read piece by piece may not fit together, or be gone, because a gateway changed it meanwhile: then look again.
                 var now = await NewestOpeningAsync();

@@ -1,5 +1,6 @@
 using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Log;
@@ -12,7 +13,7 @@ internal sealed class FencedException(long epoch) : Exception($"Epoch {epoch} ex
 }
 
 /// <summary>Puts one writer's create-only blobs, without end where the store fails, and looks whether it is still the newest writer.</summary>
-internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger)
+internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeKeys keys, long epoch, VolumeOptions options, TimeProvider time, Random random, ILogger logger, WriterAuthority? authority = null)
 {
     /// <summary>How long a stop waits for the store to end the calls that it was told to cancel. A store deaf to that is left behind.</summary>
     public static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(2);
@@ -66,7 +67,9 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         {
             try
             {
-                if (!Mutation.NewerEpochIgnored && await EndOrLeaveAsync(store.GetLengthAsync(key, cancellationToken).AsTask(), cancellationToken) is not null) throw new FencedException(epoch + 1);
+                var sentAt = time.GetTimestamp();
+                if (!Mutation.NewerEpochIgnored && await EndOrLeaveAsync(EpochLook.IsSupersededAsync(store, keys, epoch, authority, cancellationToken).AsTask(), cancellationToken)) throw new FencedException(epoch + 1);
+                authority?.Extend(sentAt);
                 return;
             }
             catch (Exception e) when (e is not FencedException && !cancellationToken.IsCancellationRequested)

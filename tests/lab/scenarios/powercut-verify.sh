@@ -26,6 +26,8 @@ touch "$OUT/acked"
 say "After the power cut: $mode ($(wc -l < "$OUT/acked") files were promised)"
 if [[ $mode == journal-lost ]]; then step "the journal is deleted" rm -rf "$SCRATCH/journal"; fi
 step "configured" gateway_config "$STORE"
+# The bucket knows that flushed writes were in that journal: somebody must give them up.
+if [[ $mode == journal-lost ]]; then step "the volume is taken over" "$GATEWAY" volume takeover "$STORE/$VOLUME" --force --config "$GATEWAY_CONFIG"; fi
 step "gateway started" gateway_start
 step "exported and logged in" volume_attach $((1 << 30)) 4096
 step "the file system's journal is replayed (mount, unmount)" mount "$LIO_DISK" "$MOUNT"

@@ -47,6 +47,12 @@ internal sealed class HostDirectory(World world, SimulatedHost host, SimulatedPr
         file.HasDurableName = true;
     }
 
+    public void KeepAside(string from, string to)
+    {
+        Rename(from, to);
+        host.KeptAside(to);
+    }
+
     private HostFile Lock(string name, SimulatedFile file)
     {
         if (file.IsLocked) throw new IOException($"'{name}' is in use by another process (simulated).");

@@ -3,7 +3,7 @@ using Gateway.Simulation.Scheduling;
 namespace Gateway.Simulation.Disk;
 
 /// <summary>A machine: files that outlive its processes, and one gateway process at a time.</summary>
-internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Random random, TimeSpan wallError)
+internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Random random, TimeSpan wallError, double clockRate)
 {
     private readonly bool _hasLied = plan.Lies;
     private int _processes;
@@ -18,6 +18,9 @@ internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Ran
 
     /// <summary>Error of its wall clock.</summary>
     public TimeSpan WallError { get; } = wallError;
+
+    /// <summary>Seconds that its clock counts in one.</summary>
+    public double ClockRate { get; } = clockRate;
 
     /// <summary>Power cuts so far.</summary>
     public int PowerCuts { get; private set; }
@@ -75,6 +78,17 @@ internal sealed class SimulatedHost(World world, string name, DiskPlan plan, Ran
 
         world.Record("rot", detail: Name);
     }
+
+    /// <summary>A gateway put a journal aside: no volume goes on from it.</summary>
+    public void KeptAside(string name)
+    {
+        world.Record("journal kept aside", detail: name, process: Process);
+        JournalsLost++;
+        JournalKeptAside?.Invoke(this);
+    }
+
+    /// <summary>Called when a journal was put aside.</summary>
+    public Action<SimulatedHost>? JournalKeptAside { get; set; }
 
     /// <summary>All its files are gone: a new disk, or an operator moved the journal away.</summary>
     public void LoseFiles()

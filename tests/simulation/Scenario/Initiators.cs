@@ -208,8 +208,13 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     private async Task<BlockResult> CommandAsync(Serving serving, string name, Func<Task<BlockResult>> run)
     {
         var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
-        var command = serving.Process.RunAsync(run);
-        var timeout = plan.Options.CommandTimeout;
+        var command = serving.Process.RunAsync(async () =>
+        {
+            var result = await run();
+            if (result.IsSuccess) judge.Leases.Acknowledged(serving, name);
+            return result;
+        });
+        var timeout = plan.Options.CommandTimeout / (1 - plan.ClockErrorMax);
         Watch(timeout + s_answerSlack);
         var result = await command;
         if (!result.IsSuccess) judge.CommandFailed(serving, name, result);

@@ -7,21 +7,17 @@ using Gateway.Volumes;
 namespace Gateway.Simulation.Scenario;
 
 /// <summary>Decides whether an answer is one that may be: promises kept, errors only where a fault, another gateway or an ending gives the reason.</summary>
-internal sealed class Judge(World world, SeedPlan plan)
+internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
 {
     private readonly List<Serving> _servings = [];
 
     /// <summary>The store failed requests, or was slow, at some time.</summary>
     public bool StoreFailed { get; set; }
 
-    /// <summary>Every opening tried so far, by the host and by how many journals that host had lost: any of them may have claimed an epoch.</summary>
-    public List<Attempt> Attempts { get; } = [];
+    public LeaseJudge Leases { get; } = leases;
 
-    /// <summary>An opening. <paramref name="AmongOthers"/>: another process that had tried was still alive.</summary>
-    public readonly record struct Attempt(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process, bool AmongOthers);
-
-    public void Tries(Disk.SimulatedHost host, SimulatedProcess process) =>
-        Attempts.Add(new Attempt(host, host.JournalsLost, process, Attempts.Exists(a => !a.Process.IsDead)));
+    /// <summary>Every opening tried so far, by the host and by how many journals that host had lost, and every takeover by an operator: any of them may have claimed an epoch.</summary>
+    public List<(Disk.SimulatedHost? Host, int JournalsLost, SimulatedProcess Process)> Attempts { get; } = [];
 
     /// <summary>Who served just before an epoch, as far as its history is known.</summary>
     public Serving? ParentOf(long epoch) => _servings.Where(s => s.Epoch < epoch && s.History is not null).MaxBy(s => s.Epoch);
@@ -44,6 +40,7 @@ internal sealed class Judge(World world, SeedPlan plan)
         serving.History = before.Fork(place, found, fromBucket);
         _servings.Add(serving);
         serving.Place = place;
+        Leases.Accepted(serving);
         return true;
     }
 
@@ -94,33 +91,49 @@ internal sealed class Judge(World world, SeedPlan plan)
         if (!allowed) world.Fail($"A {name} through {serving.Process.Name} failed without a reason: {result.Error}.");
     }
 
-    /// <summary>Whether an opening may end like this.</summary>
-    public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, Exception e) => e switch
+    /// <summary>Whether a takeover by an operator may end like this.</summary>
+    public bool MayFailToTakeOver(SimulatedProcess process, bool force, Exception e) => e switch
     {
-        BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
+        VolumeException { Kind: VolumeErrorKind.OwnedElsewhere } => !force,
+        VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0 || IsSlow(process),
+        VolumeException { Kind: VolumeErrorKind.Fenced } => true,
+        BlobStoreException { Kind: BlobErrorKind.NotFound } => IsSlow(process),
         BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
+        _ => false,
+    };
+
+    /// <summary>Whether an opening may end like this.</summary>
+    /// <param name="host">Where it was tried.</param>
+    /// <param name="process">By which process.</param>
+    /// <param name="freeBefore">What <see cref="LeaseJudge.FreeEpoch"/> was when it began.</param>
+    /// <param name="e">What became of it.</param>
+    public bool MayFailToOpen(Disk.SimulatedHost host, SimulatedProcess process, long? freeBefore, Exception e) => e switch
+    {
+        VolumeException { Kind: VolumeErrorKind.OwnedElsewhere } => plan.HasLease && freeBefore != Leases.NewestEpoch(),
+        BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
         // Someone who reads the log for longer than the grace period finds things gone that its writer has removed.
         BlobStoreException { Kind: BlobErrorKind.NotFound } or VolumeException { Kind: VolumeErrorKind.Damaged } when IsSlow(process) => true,
+        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
         VolumeException { Kind: VolumeErrorKind.Fenced } => Attempts.Count > 1,
-        VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => a.Host != host || a.JournalsLost != host.JournalsLost),
+        VolumeException { Kind: VolumeErrorKind.JournalMismatch } => host.Doubts > 0 || Attempts.Exists(a => (a.Host is not null && a.Host != host) || a.JournalsLost != host.JournalsLost),
         VolumeException { Kind: VolumeErrorKind.LocalDisk } => DiskMayFail(host),
         VolumeException { Kind: VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported } => host.Doubts > 0 || plan.Store.ReadCorruptionRate > 0,
         _ => false,
     };
 
-    private bool IsSlow(SimulatedProcess process) => Attempts.Count > 1 && (process.SuspendedTotal > TimeSpan.Zero || plan.Store.SlowRate > 0);
+    private bool IsSlow(SimulatedProcess process) => Attempts.Count > 1 && (process.SuspendedTotal > TimeSpan.Zero || process.CutOffUntil > TimeSpan.Zero || plan.Store.SlowRate > 0);
 
     private static bool DiskMayFail(Disk.SimulatedHost host) => host.DiskFailed || host.Doubts > 0;
 
-    /// <summary>Somebody else opened the volume, or tried to, after this one had.</summary>
-    private bool OthersTried(Serving serving) => Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
-        || Attempts.Exists(a => a.Process == serving.Process && a.AmongOthers);
+    /// <summary>Somebody else opened the volume, or tried to, after this one had; an attempt that began before may have claimed it since.</summary>
+    private bool OthersTried(Serving serving) => Leases.NewestEpoch() > serving.Epoch || Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
+        || Attempts.Exists(a => a.Process != serving.Process && !a.Process.IsDead);
 
     /// <summary>How much of its parent's history a gateway must find.</summary>
-    private static int FloorOf(Serving parent, Serving serving)
+    private int FloorOf(Serving parent, Serving serving)
     {
         var history = parent.History!;
-        if (!SharesJournal(parent, serving)) return history.BucketFloor;
+        if (!SharesJournal(parent, serving)) return Leases.FloorWithoutJournal(parent, serving);
         return serving.Counts.PowerCuts == parent.Counts.PowerCuts ? history.CompletedFloor : history.FlushedFloor;
     }
 

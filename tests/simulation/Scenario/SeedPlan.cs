@@ -56,6 +56,12 @@ internal sealed record SeedPlan
     /// <summary>Nothing goes wrong but that gateways end and start: no command may fail.</summary>
     public required bool IsCalm { get; init; }
 
+    /// <summary>Half the seeds declare a single gateway, and have several all the same: then only what the bucket promises holds.</summary>
+    public bool HasLease => Options.LeaseLength > TimeSpan.Zero;
+
+    /// <summary>By how much a host's clock may run too fast or too slow: half of what a lease's margins allow, the rest is for work that comes late.</summary>
+    public double ClockErrorMax => HasLease ? 0.05 : 0;
+
     public static SeedPlan Draw(Random random)
     {
         var calm = random.Next(6) == 0;
@@ -65,7 +71,7 @@ internal sealed record SeedPlan
         var diskFaults = !calm && random.Next(5) == 0;
         var segmentBytes = 8192 << random.Next(4);
         var commandTimeout = TimeSpan.FromSeconds(5 << random.Next(3));
-        return new SeedPlan
+        var plan = new SeedPlan
         {
             BlockBytes = blockBytes,
             Blocks = blocks,
@@ -73,6 +79,7 @@ internal sealed record SeedPlan
             JournalBytes = 8192 + ((128L << 10) << random.Next(4)),
             Options = new VolumeOptions
             {
+                LeaseLength = TimeSpan.Zero,
                 SegmentBytes = segmentBytes,
                 SealAfter = TimeSpan.FromMilliseconds(50 << random.Next(8)),
                 UploadWindow = random.Next(1, 5),
@@ -130,6 +137,16 @@ internal sealed record SeedPlan
             Outages = !calm && random.Next(3) == 0,
             JournalRot = !calm && random.Next(10) == 0,
             IsCalm = calm,
+        };
+        if (random.Next(2) == 0) return plan;
+        return plan with
+        {
+            Hosts = Math.Max(2, plan.Hosts),
+            Options = plan.Options with
+            {
+                LeaseLength = TimeSpan.FromSeconds(6 << random.Next(4)),
+                Takeover = random.Next(5) == 0 ? TakeoverPolicy.Never : TakeoverPolicy.WhenSilent,
+            },
         };
 
         double Rate() => storeFaults && random.Next(2) == 0 ? 0.002 * (1 << random.Next(6)) : 0;

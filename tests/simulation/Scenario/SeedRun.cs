@@ -6,6 +6,7 @@ using Gateway.Simulation.Store;
 using Gateway.Volumes;
 using Gateway.Volumes.Checking;
 using Gateway.Volumes.Formats;
+using Gateway.Volumes.Leases;
 
 namespace Gateway.Simulation.Scenario;
 
@@ -25,6 +26,8 @@ internal sealed class SeedRun
     private readonly SeedPlan _plan;
     private readonly Random _random;
     private readonly Random _nonces;
+    private readonly Random _leaseRandom;
+    private readonly Guid _volumeId;
     private readonly SimulatedBucket _bucket;
     private readonly SimulatedHost[] _hosts;
     private readonly Judge _judge;
@@ -32,6 +35,7 @@ internal sealed class SeedRun
     private readonly History _initial;
     private readonly List<Serving> _live = [];
     private readonly List<Task> _tasks = [];
+    private int _operators;
 
     private SeedRun(int seed, bool isTracing)
     {
@@ -42,8 +46,12 @@ internal sealed class SeedRun
         _random = new Random(random.Next());
         _nonces = new Random(random.Next());
         _bucket = new SimulatedBucket(_world, _plan.Store, new Random(random.Next()));
-        _hosts = [.. Enumerable.Range(0, _plan.Hosts).Select(i => new SimulatedHost(_world, $"host{i}", _plan.Disk, new Random(random.Next()), TimeSpan.FromSeconds(random.Next(-100, 100))))];
-        _judge = new Judge(_world, _plan) { StoreFailed = _plan.Store.HasFaults };
+        _leaseRandom = new Random(seed ^ 0x1EA5E);
+        _hosts = [.. Enumerable.Range(0, _plan.Hosts).Select(i => new SimulatedHost(_world, $"host{i}", _plan.Disk, new Random(random.Next()), TimeSpan.FromSeconds(random.Next(-100, 100)), DrawClockRate()))];
+        _volumeId = NewNonce();
+        var leases = new LeaseJudge(_world, _plan, _bucket, new VolumeKeys(VolumeName), _volumeId);
+        foreach (var host in _hosts) host.JournalKeptAside = leases.KeptAside;
+        _judge = new Judge(_world, _plan, leases) { StoreFailed = _plan.Store.HasFaults };
         _initiators = new Initiators(_world, _plan, _judge, new Random(random.Next()));
         _initial = new History(_plan.Blocks);
     }
@@ -91,7 +99,7 @@ internal sealed class SeedRun
         var record = new VolumeRecord
         {
             Name = VolumeName,
-            Id = NewNonce(),
+            Id = _volumeId,
             SizeBytes = (long)_plan.Blocks * _plan.BlockBytes,
             BlockSizeBytes = _plan.BlockBytes,
             PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
@@ -107,6 +115,12 @@ internal sealed class SeedRun
             if (_plan.JournalLosses && _random.Next(4) == 0) Pick(_hosts).LoseFiles();
             if (_plan.JournalRot && _random.Next(3) == 0) Pick(_hosts).Rot();
             _tasks.Add(ServeAsync(Pick(_hosts)));
+            return;
+        }
+
+        if (_plan.HasLease && _leaseRandom.Next(3) == 0)
+        {
+            await HandOverAsync();
             return;
         }
 
@@ -139,8 +153,86 @@ internal sealed class SeedRun
         }
     }
 
+    /// <summary>What a lease is about: an owner that does not answer, or whose successor does not wait to be asked.</summary>
+    private async Task HandOverAsync()
+    {
+        var lease = _plan.Options.LeaseLength;
+        var serving = _live.FindLast(s => s.Process is { IsDead: false, IsSuspended: false });
+        switch (_leaseRandom.Next(8))
+        {
+            case 0 or 1 or 2 when serving is not null && !_plan.IsCalm:
+                // It goes on with its initiators, and reaches nobody else.
+                _judge.StoreFailed = true;
+                serving.Process.CutOffUntil = _world.Now + (lease * (0.5 + (4 * _leaseRandom.NextDouble())));
+                _world.Record("cut off", serving.Process.CutOffUntil.Ticks, process: serving.Process);
+                StartAnother();
+                await KeepBusyAsync(serving, lease * (1 + (3 * _leaseRandom.NextDouble())));
+                break;
+            case 3 when serving is not null && _plan.Suspensions:
+                Suspend(serving.Host);
+                StartAnother();
+                await _world.DelayAsync(lease * (4 * _leaseRandom.NextDouble()));
+                break;
+            case 4 or 5:
+                _tasks.Add(TakeOverAsync(force: _leaseRandom.Next(3) == 0));
+                if (_leaseRandom.Next(2) == 0) StartAnother();
+                if (serving is not null) await KeepBusyAsync(serving, lease * (2 * _leaseRandom.NextDouble()));
+                break;
+            case 6 when serving is not null:
+                if (_leaseRandom.Next(2) == 0) serving.Host.Kill();
+                else await CloseAsync(serving);
+                StartAnother();
+                await _world.DelayAsync(lease * (4 * _leaseRandom.NextDouble()));
+                break;
+            default:
+                StartAnother();
+                await _world.DelayAsync(lease * (3 * _leaseRandom.NextDouble()));
+                break;
+        }
+    }
+
+    private void StartAnother()
+    {
+        if (_hosts.Where(h => !IsUp(h)).ToArray() is { Length: > 0 } down) _tasks.Add(ServeAsync(down[_leaseRandom.Next(down.Length)]));
+    }
+
+    private async Task KeepBusyAsync(Serving serving, TimeSpan time)
+    {
+        for (var until = _world.Now + time; _world.Now < until; await _world.DelayAsync(_plan.Options.LeaseLength / 4))
+            if (!serving.Process.IsDead && !serving.IsEnding && serving.Clients.TrueForAll(c => c.IsCompleted)) StartClients(serving);
+    }
+
+    /// <summary>An operator takes the volume from its owner, and may give up in the middle.</summary>
+    private async Task TakeOverAsync(bool force, bool mayGiveUp = true)
+    {
+        var process = new SimulatedProcess(_world, $"operator{++_operators}");
+        _world.Record(force ? "takeover by force" : "takeover", process: process);
+        _judge.Attempts.Add((null, 0, process));
+        if (mayGiveUp && _leaseRandom.Next(5) == 0) _world.After(_plan.Options.LeaseLength * (2 * _leaseRandom.NextDouble()), process.Die);
+        var takeover = new VolumeTakeover(
+            new StoreClient(_world, _bucket, process), _plan.Options, process.Name, new VirtualTime(_world, process, TimeSpan.Zero, DrawClockRate()), static _ => { }, NewNonce, new EngineLog(_world, process));
+        try
+        {
+            var outcome = await process.RunAsync(() => takeover.RunAsync(VolumeName, force, default));
+            _world.Record("taken over", outcome.Epoch, outcome.LastWriteLost, process: process);
+        }
+        catch (ProcessDiedException)
+        {
+            // What it claimed stays claimed.
+        }
+        catch (Exception e) when (e is BlobStoreException or VolumeException)
+        {
+            if (!_judge.MayFailToTakeOver(process, force, e)) _world.Fail($"{process.Name} could not take the volume over, without a reason: {e}");
+            _world.Note(process, $"takeover failed: {e.Message}");
+        }
+
+        process.Die();
+    }
+
+    private double DrawClockRate() => 1 + (_plan.ClockErrorMax * ((2 * _leaseRandom.NextDouble()) - 1));
+
     /// <summary>Starts a gateway on a host, opens the volume, reads all of it, and lets initiators at it.</summary>
-    private async Task<Serving?> ServeAsync(SimulatedHost host, int attemptsMax = AttemptsMax)
+    private async Task<Serving?> ServeAsync(SimulatedHost host, int attemptsMax = AttemptsMax, bool mayForce = true)
     {
         var process = host.Start();
         _world.Record("started", process: process);
@@ -149,16 +241,23 @@ internal sealed class SeedRun
         {
             for (var attempt = 0; attempt < attemptsMax; attempt++)
             {
-                _judge.Tries(host, process);
+                _judge.Attempts.Add((host, host.JournalsLost, process));
+                var freeBefore = _judge.Leases.FreeEpoch();
                 Volume volume;
                 try
                 {
-                    volume = await process.RunAsync(() => NewOpener(host, process, log).OpenAsync(VolumeName, default));
+                    volume = await process.RunAsync(async () =>
+                    {
+                        var opened = await NewOpener(host, process, log).OpenAsync(VolumeName, default);
+                        _judge.Leases.Serves(opened.Epoch);
+                        return opened;
+                    });
                 }
                 catch (Exception e) when (e is BlobStoreException or VolumeException)
                 {
-                    if (!_judge.MayFailToOpen(host, process, e)) _world.Fail($"{process.Name} could not open the volume, without a reason: {e}");
+                    if (!_judge.MayFailToOpen(host, process, freeBefore, e)) _world.Fail($"{process.Name} could not open the volume, without a reason: {e}");
                     _world.Note(process, $"opening failed: {e.Message}");
+                    if (!mayForce && e is VolumeException { Kind: VolumeErrorKind.OwnedElsewhere }) break;
                     await RecoverAsync(host, e, isPatient: attemptsMax > AttemptsMax);
                     await _world.DelayAsync(TimeSpan.FromSeconds(1 + (_random.NextDouble() * 5)));
                     continue;
@@ -186,7 +285,7 @@ internal sealed class SeedRun
         new JournalOptions { CapacityBytes = _plan.JournalBytes, Directory = host.Name },
         new HostDirectory(_world, host, process),
         process.Name,
-        new VirtualTime(_world, process, host.WallError),
+        new VirtualTime(_world, process, host.WallError, host.ClockRate),
         new Random(_random.Next()),
         log,
         NewNonce,
@@ -195,9 +294,16 @@ internal sealed class SeedRun
     /// <summary>What an operator does about a volume that does not open: a journal that cannot be used is moved away, sometimes.</summary>
     private async Task RecoverAsync(SimulatedHost host, Exception e, bool isPatient)
     {
+        if (e is VolumeException { Kind: VolumeErrorKind.OwnedElsewhere })
+        {
+            // Whose journal is there will be asked first, sometimes.
+            if (isPatient) await TakeOverAsync(force: true, mayGiveUp: false);
+            else if (_leaseRandom.Next(2) == 0) await TakeOverAsync(force: _leaseRandom.Next(2) == 0);
+            return;
+        }
+
         if (e is not VolumeException { Kind: VolumeErrorKind.JournalMismatch or VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported or VolumeErrorKind.LocalDisk }) return;
         if (isPatient ? _bucket.Plan.ReadCorruptionRate == 0 : _random.Next(2) == 0) host.LoseFiles();
-        await Task.CompletedTask;
     }
 
     private void StartClients(Serving serving)
@@ -290,6 +396,7 @@ internal sealed class SeedRun
         foreach (var host in _hosts)
         {
             host.Process?.Resume();
+            if (host.Process is { } process) process.CutOffUntil = TimeSpan.Zero;
             host.Plan = _plan.Disk with { WriteErrorRate = 0, ReadErrorRate = 0, FlushErrorRate = 0, NoSpaceRate = 0, SlowRate = 0, Lies = false };
         }
 
@@ -305,7 +412,8 @@ internal sealed class SeedRun
         await SweepAsync();
         if (_plan.Store.LateEffectRate > 0) await _world.DelayAsync(_plan.Store.LateEffectMax + _plan.Store.GiveUpAfter);
 
-        var last = await ServeAsync(Pick(_hosts), HealedAttemptsMax);
+        var last = _plan.HasLease ? await ServeWithoutForceAsync() : null;
+        last ??= await ServeAsync(Pick(_hosts), HealedAttemptsMax);
         if (last is null)
         {
             _world.Fail("The volume does not open although nothing is wrong any more.");
@@ -322,6 +430,15 @@ internal sealed class SeedRun
         elsewhere.LoseFiles();
         if (await ServeAsync(elsewhere, HealedAttemptsMax) is not { } check) _world.Fail("The volume does not open from the bucket alone.");
         else await Task.WhenAll(check.Clients);
+    }
+
+    /// <summary>Tries each host in turn: the one that has what the bucket lacks opens the volume.</summary>
+    private async Task<Serving?> ServeWithoutForceAsync()
+    {
+        var first = _leaseRandom.Next(_hosts.Length);
+        for (var i = 0; i < _hosts.Length; i++)
+            if (await ServeAsync(_hosts[(first + i) % _hosts.Length], HealedAttemptsMax, mayForce: false) is { } serving) return serving;
+        return null;
     }
 
     /// <summary>What 'volume check' says of a bucket at rest: every checksum, reference and count.</summary>

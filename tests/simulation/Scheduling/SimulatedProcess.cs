@@ -25,6 +25,12 @@ internal sealed class SimulatedProcess(World world, string name) : Synchronizati
     /// <summary>Time spent suspended so far.</summary>
     public TimeSpan SuspendedTotal => IsSuspended ? _suspendedTotal + (world.Now - _suspendedAt) : _suspendedTotal;
 
+    /// <summary>True while work runs that had been about to run when the process was suspended.</summary>
+    public bool RunsParkedWork { get; private set; }
+
+    /// <summary>Until then none of its requests reaches the store.</summary>
+    public TimeSpan CutOffUntil { get; set; }
+
     public override void Post(SendOrPostCallback d, object? state)
     {
         if (!IsDead) world.Enqueue(this, d, state);
@@ -90,7 +96,18 @@ internal sealed class SimulatedProcess(World world, string name) : Synchronizati
         if (!IsSuspended) return;
         _suspendedTotal += world.Now - _suspendedAt;
         IsSuspended = false;
-        foreach (var (callback, state) in _parked) Post(callback, state);
+        foreach (var (callback, state) in _parked)
+        {
+            Post(
+                parked =>
+                {
+                    RunsParkedWork = true;
+                    callback(parked);
+                    RunsParkedWork = false;
+                },
+                state);
+        }
+
         _parked.Clear();
     }
 

@@ -1,7 +1,7 @@
 namespace Gateway.Simulation.Scheduling;
 
-/// <summary>The clock of one process: monotonic time is the world's (it counts suspension, as CLOCK_BOOTTIME does), wall time is off by the host's error.</summary>
-internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpan wallError) : TimeProvider
+/// <summary>The clock of one process: time since the start goes on while it is suspended, as CLOCK_BOOTTIME does, and runs at the host's own rate; wall time is off by the host's error.</summary>
+internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpan wallError, double rate = 1) : TimeProvider
 {
     private static readonly DateTimeOffset s_start = new(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
@@ -9,20 +9,20 @@ internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpa
 
     public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
 
-    public override long GetTimestamp() => world.Now.Ticks;
+    public override long GetTimestamp() => rate == 1 ? world.Now.Ticks : (long)(world.Now.Ticks * rate);
 
     public override DateTimeOffset GetUtcNow() => s_start + wallError + world.Now;
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
-        var timer = new VirtualTimer(world, process, callback, state);
+        var timer = new VirtualTimer(world, process, callback, state, rate);
         timer.Change(dueTime, period);
         return timer;
     }
 }
 
 /// <summary>A timer of one process on virtual time.</summary>
-internal sealed class VirtualTimer(World world, SimulatedProcess owner, TimerCallback callback, object? state) : ITimer
+internal sealed class VirtualTimer(World world, SimulatedProcess owner, TimerCallback callback, object? state, double rate = 1) : ITimer
 {
     private TimeSpan _period = Timeout.InfiniteTimeSpan;
 
@@ -33,13 +33,13 @@ internal sealed class VirtualTimer(World world, SimulatedProcess owner, TimerCal
     {
         Version++;
         _period = period;
-        if (dueTime != Timeout.InfiniteTimeSpan) world.Schedule(this, Version, world.Now + dueTime);
+        if (dueTime != Timeout.InfiniteTimeSpan) world.Schedule(this, Version, world.Now + InWorldTime(dueTime));
         return true;
     }
 
     public void Fire()
     {
-        if (_period != Timeout.InfiniteTimeSpan && _period > TimeSpan.Zero) world.Schedule(this, Version, world.Now + _period);
+        if (_period != Timeout.InfiniteTimeSpan && _period > TimeSpan.Zero) world.Schedule(this, Version, world.Now + InWorldTime(_period));
         else Version++;
         SendOrPostCallback run = Invoke;
         if (owner.Admits(run, null)) world.Run(owner, run, null);
@@ -52,6 +52,8 @@ internal sealed class VirtualTimer(World world, SimulatedProcess owner, TimerCal
         Version++;
         return ValueTask.CompletedTask;
     }
+
+    private TimeSpan InWorldTime(TimeSpan span) => rate == 1 ? span : span / rate;
 
     private void Invoke(object? _) => callback(state);
 }

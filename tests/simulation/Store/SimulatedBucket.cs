@@ -22,6 +22,12 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
     /// <summary>Until then every request fails.</summary>
     public TimeSpan OutageUntil { get; set; }
 
+    /// <summary>Called when a request has had its effect: who sent it, what it was, and of which blob.</summary>
+    public Action<SimulatedProcess, string, string>? Done { get; set; }
+
+    /// <summary>Called when a blob is being put: by whom, which, and its content.</summary>
+    public Action<SimulatedProcess, string, byte[]>? Sending { get; set; }
+
     /// <summary>Name and content of every blob.</summary>
     public IEnumerable<KeyValuePair<string, byte[]>> Blobs =>
         _blobs.Where(b => b.Value[^1].Content is not null).Select(b => KeyValuePair.Create(b.Key, b.Value[^1].Content!));
@@ -33,7 +39,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
         if (Find(key) is not null)
         {
             if (precondition == Precondition.Absent) throw new BlobStoreException(BlobErrorKind.PreconditionFailed, $"Blob '{key}' exists.");
-            if (!MayBeReplaced(key)) world.Fail($"Blob '{key}' was replaced: every blob but the heartbeat is created once.");
+            if (!MayBeReplaced(key)) world.Fail($"Blob '{key}' was replaced: every blob but signs of life is created once.");
         }
 
         if (_deleted.TryGetValue(key, out var crc) && crc != Crc32C.Compute(content) && !MayBeReplaced(key))
@@ -107,7 +113,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
         if (process.IsDead && random.Next(2) == 0) return; // The connection broke before all of it was sent.
         T result = default!;
         BlobStoreException? failure = null;
-        if (fate.Kind is FateKind.ErrorBefore or FateKind.Conflict || world.Now < OutageUntil)
+        if (fate.Kind is FateKind.ErrorBefore or FateKind.Conflict || world.Now < OutageUntil || world.Now < process.CutOffUntil)
         {
             failure = Failure(fate, verb, key);
         }
@@ -118,6 +124,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
                 var isAwaited = !process.IsDead && !answer.Task.IsCompleted;
                 result = effect(isAwaited);
                 world.Record(verb + " done", 0, 0, key, process);
+                Done?.Invoke(process, verb, key);
                 if (fate.Kind == FateKind.Twice) result = effect(isAwaited);
             }
             catch (BlobStoreException e)
@@ -161,7 +168,7 @@ internal sealed class SimulatedBucket(World world, StorePlan plan, Random random
         fate.Throttled || fate.Kind == FateKind.Conflict ? BlobErrorKind.Throttled : BlobErrorKind.Unavailable,
         $"Injected {fate.Kind} of {verb} '{key}'.");
 
-    private static bool MayBeReplaced(string key) => key.EndsWith("/heartbeat", StringComparison.Ordinal);
+    private static bool MayBeReplaced(string key) => key.EndsWith("/heartbeat", StringComparison.Ordinal) || key.EndsWith("/handover", StringComparison.Ordinal);
 
     private List<BlobVersion> Versions(string key)
     {

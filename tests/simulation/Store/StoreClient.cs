@@ -29,6 +29,7 @@ internal sealed class StoreClient(World world, SimulatedBucket bucket, Simulated
     {
         var sent = content.ToArray();
         world.Record("content", sent.Length, Crc32C.Compute(sent), null, process);
+        bucket.Sending?.Invoke(process, key.Value, sent);
         await bucket.RequestAsync(process, "put", key.Value, Put, precondition == Precondition.Absent, cancellationToken);
 
         bool Put(bool isAwaited)

@@ -5,6 +5,7 @@ using Gateway.Serving;
 using Gateway.Tcmu;
 using Gateway.Tcmu.Simulation;
 using Gateway.Volumes;
+using Gateway.Volumes.Leases;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
@@ -39,7 +40,7 @@ public sealed class RingToBucketTests : IDisposable
         await using var store = NewStore();
         await new VolumeCatalog(store, TimeProvider.System).CreateAsync("v", new VolumeSpec((long)VolumeBlocks * BlockBytes, BlockBytes), default);
         var opening = new TaskCompletionSource();
-        var target = NewTarget(async cancellation =>
+        var target = NewTarget(async (_, cancellation) =>
         {
             await opening.Task;
             return await NewOpener(store).OpenAsync("v", cancellation);
@@ -64,7 +65,7 @@ public sealed class RingToBucketTests : IDisposable
     public async Task Ring_VolumeThatCannotBeOpened_AnswersNotReadyAtOnce()
     {
         await using var store = NewStore();
-        var target = NewTarget(cancellation => NewOpener(store).OpenAsync("nowhere", cancellation));
+        var target = NewTarget((_, cancellation) => NewOpener(store).OpenAsync("nowhere", cancellation));
         using var simulator = NewSimulator();
         await using var device = new RingDevice("test", simulator.OpenPort(), target, new RingDeviceOptions(), null, TimeProvider.System, NullLogger.Instance);
         await device.StartAsync(default);
@@ -94,7 +95,7 @@ public sealed class RingToBucketTests : IDisposable
         store, new VolumeOptions { SegmentBytes = 256 << 10 }, new JournalOptions { Directory = JournalFolder, CapacityBytes = JournalOptions.CapacityMinBytes },
         "test", TimeProvider.System, new Random(1), NullLogger.Instance);
 
-    private VolumeTarget NewTarget(Func<CancellationToken, Task<Volume>> open)
+    private VolumeTarget NewTarget(Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open)
     {
         var name = TcmuDeviceName.Parse("tcm-user/0/dev/gateway/local/v");
         return new VolumeTarget(name, open, new TcmuBackstore(new KernelFiles(), _folder, name), new VolumeOptions(), TimeProvider.System, NullLogger.Instance);
@@ -102,7 +103,7 @@ public sealed class RingToBucketTests : IDisposable
 
     private async Task ServeAsync(FileBlobStore store, Action<Client> use)
     {
-        var target = NewTarget(cancellation => NewOpener(store).OpenAsync("v", cancellation));
+        var target = NewTarget((_, cancellation) => NewOpener(store).OpenAsync("v", cancellation));
         await target.OpenAsync(default);
         using var simulator = NewSimulator();
         await using (var device = new RingDevice("test", simulator.OpenPort(), target, new RingDeviceOptions(), null, TimeProvider.System, NullLogger.Instance))

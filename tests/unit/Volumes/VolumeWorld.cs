@@ -37,6 +37,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
 
     public VolumeOptions Options { get; } = new()
     {
+        LeaseLength = TimeSpan.Zero, // These worlds run on the real clock. Leases have their own, on virtual time.
         SegmentBytes = 64 << 10,
         SealAfter = TimeSpan.FromMilliseconds(5),
         CloseTimeout = TimeSpan.FromSeconds(20),
