@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Tests.Shared;
+using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
 using Xunit;
 
@@ -261,6 +262,30 @@ public class VolumeReadTests
     }
 
     [Fact]
+    public async Task Read_AfterCleanRestart_ComesFromTheCacheFile()
+    {
+        await using var world = await WithCacheFileAsync();
+
+        Assert.True(await world.ReadsRightAsync(2 * MiB, 512 << 10));
+
+        Assert.Empty(world.Store.Requests);
+    }
+
+    [Fact]
+    public async Task Read_CacheFileRotted_GivesTheBucketsBytes()
+    {
+        await using var world = await WithCacheFileAsync(disk =>
+        {
+            // Every sector of the frames, but not the tables: the frames are still found there.
+            for (var at = 4096L; at < 4096 + (2 << 20); at += 1 << 20) disk.Rot(at + CacheRegionTable.TableBytes(1 << 20), (1 << 20) - CacheRegionTable.TableBytes(1 << 20));
+        });
+
+        Assert.True(await world.ReadsRightAsync(2 * MiB, 512 << 10));
+
+        Assert.NotEmpty(world.Store.Requests);
+    }
+
+    [Fact]
     public async Task RangeFetcher_BlobOfTheStore_ComesProvedAndOnceIfThereIsAFile()
     {
         await using var world = await ReadWorld.WrittenAsync(4 * MiB, o => o.CacheFileBytes = 2 << 20);
@@ -287,5 +312,23 @@ public class VolumeReadTests
             var (error, content) = await fetch;
             return (error, content.Length);
         }
+    }
+
+    /// <summary>A volume that was opened, read from 2 MiB for 512 KiB into its cache file, closed, and opened again.</summary>
+    private static async Task<ReadWorld> WithCacheFileAsync(Action<SimulatedDisk>? whileClosed = null)
+    {
+        var world = await ReadWorld.WrittenAsync(4 * MiB, o => o.CacheFileBytes = 32 << 20); // In regions of 1 MiB.
+        await FileServingAsync(world);
+        Assert.True(await world.ReadsRightAsync(2 * MiB, 512 << 10)); // With the pinned MiB less than two regions: all of it is taken in.
+        await world.World.CloseAsync();
+        whileClosed?.Invoke(world.World.Journals.Disks.Single(d => d.Name.EndsWith(".cache", StringComparison.Ordinal)));
+        await world.ReopenAsync();
+        await FileServingAsync(world);
+        return world;
+    }
+
+    private static async Task FileServingAsync(ReadWorld world)
+    {
+        while (!world.World.Volume.Reader.IsFileServing) await Task.Yield();
     }
 }
