@@ -7,7 +7,7 @@ using Gateway.Volumes;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info|check</c>.</summary>
+/// <summary><c>volume create|list|info|check|dump</c>.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
@@ -20,6 +20,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(BuildList());
         volume.Subcommands.Add(BuildInfo());
         volume.Subcommands.Add(VolumeCheckCommand.Build());
+        volume.Subcommands.Add(VolumeDumpCommand.Build());
         return volume;
     }
 
