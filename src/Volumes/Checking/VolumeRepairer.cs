@@ -197,7 +197,7 @@ public sealed class VolumeRepairer
     {
         var volume = finding.State.Volume;
         var writer = new StoreWriter(_store, volume, _keys, epoch, new VolumeOptions(), _time, _random, _logger);
-        using var commits = new SemaphoreSlim(1);
+        var commits = new AsyncMutex();
         var checkpointer = new Checkpointer(writer, volume, _keys, epoch, index, finding.Rebuilder.Gate, commits, finding.Rebuilder.TargetLoader, _newNonce, _logger);
         await checkpointer.RunAsync(cancellationToken);
         return index.Root!.Id;
