@@ -92,27 +92,8 @@ internal sealed class MapRebuilder
             }
         }
 
-        if (_lostTablePages.Count > 0) await ReadLostSegmentsAsync(cancellationToken);
-    }
-
-    /// <summary>Reads from the segments themselves what a lost page of the table said of them. Those that cannot be read stay out: if the map refers to one, its leaf is found damaged.</summary>
-    private async Task ReadLostSegmentsAsync(CancellationToken cancellationToken)
-    {
-        var prefix = _state.Keys.LogPrefix;
-        await foreach (var blob in _store.ListAsync(prefix, null, cancellationToken))
-        {
-            if (!VolumeKeys.TryParseSegment(blob.Name.AsSpan(prefix.Length), out var id) || id.Sequence > _root.Position.Sequence) continue;
-            if (!_lostTablePages.Contains((uint)(id.Sequence / SegmentTable.SegmentsPerPage)) || _stored.Epochs.EpochOf(id.Sequence) != id.Epoch) continue;
-            try
-            {
-                var (header, index) = await _state.ReadMetadataAsync(_store, new ListedSegment(id, blob.LengthBytes), cancellationToken);
-                _stored.Segments.Add((uint)id.Sequence, (int)header.LengthBytes, (uint)index.Where(e => e.Kind == ExtentKind.Data).Sum(e => (long)e.Blocks), header.Kind);
-            }
-            catch (Exception e) when (IsDamage(e))
-            {
-                Damage.Add($"Segment {id} cannot be read: {e.Message}");
-            }
-        }
+        if (_lostTablePages.Count == 0) return;
+        await LostSegments.ReadAsync(_store, _state, _root, _stored, _lostTablePages, (id, why) => Damage.Add($"Segment {id} cannot be read: {why}"), cancellationToken);
     }
 
     private async Task LoadMapAsync(CancellationToken cancellationToken)

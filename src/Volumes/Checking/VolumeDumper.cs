@@ -31,9 +31,11 @@ public sealed class VolumeDumper
     }
 
     /// <summary>The volume: its records, its newest checkpoint, its segments, and the log behind the checkpoint.</summary>
+    /// <exception cref="VolumeException">There is no such volume.</exception>
     /// <exception cref="BlobStoreException">The store failed in another way than by damage.</exception>
     public async IAsyncEnumerable<DumpEntry> VolumeAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        await RefuseUnknownAsync(cancellationToken);
         foreach (var prefix in new[] { _keys.RecordPrefix, _keys.EpochPrefix, _keys.TakeoverPrefix, _keys.ReleasePrefix, _keys.HeartbeatKey.Value })
         {
             await foreach (var blob in _store.ListAsync(prefix, null, cancellationToken)) yield return await RecordAsync(blob, cancellationToken);
@@ -61,9 +63,11 @@ public sealed class VolumeDumper
     }
 
     /// <summary>Header and index of every segment of that sequence: normally one, more if fenced writers left theirs.</summary>
+    /// <exception cref="VolumeException">There is no such volume.</exception>
     /// <exception cref="BlobStoreException">The store failed in another way than by damage.</exception>
     public async IAsyncEnumerable<DumpEntry> SegmentAsync(long sequence, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        await RefuseUnknownAsync(cancellationToken);
         var (volume, fault) = await ReadVolumeAsync(cancellationToken);
         if (fault is not null) yield return fault;
         var found = false;
@@ -137,6 +141,12 @@ public sealed class VolumeDumper
 
     private static DumpEntry Damage(string blob, string why) => Entry("damage", ("blob", blob), ("why", why));
 
+    /// <summary>For people, who compare it with logs. What no calendar has is shown as it is stored.</summary>
+    private static string Time(long unixMilliseconds) =>
+        unixMilliseconds >= 0 && unixMilliseconds <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()
+            ? DateTimeOffset.FromUnixTimeMilliseconds(unixMilliseconds).ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)
+            : Text(unixMilliseconds);
+
     private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
 
     private static string Lower<T>(T value)
@@ -167,7 +177,20 @@ public sealed class VolumeDumper
         var intact = content!.Length > RecordEnvelope.LengthBytes
             && BitConverter.ToUInt32(content!, 60) == Crc32C.Compute(content.AsSpan(0, 60)) && BitConverter.ToUInt32(content!, 32) == Crc32C.Compute(json);
         if (!intact) return Damage(blob.Name, "it fails its checksum, or is no record");
-        return Entry("record", ("blob", blob.Name), ("content", Encoding.UTF8.GetString(json).ReplaceLineEndings(" ")));
+        return Entry("record", ("blob", blob.Name), ("content", string.Join(' ', Encoding.UTF8.GetString(json).Split('\n', StringSplitOptions.TrimEntries))));
+    }
+
+    /// <summary>A name that was mistyped is no damage.</summary>
+    private async Task RefuseUnknownAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await LogState.ReadVolumeAsync(_store, _keys, cancellationToken);
+        }
+        catch (Exception e) when (e is VolumeException { Kind: not VolumeErrorKind.NotFound } or BlobStoreException { Kind: BlobErrorKind.NotFound or BlobErrorKind.Corrupt })
+        {
+            // Shown as damaged.
+        }
     }
 
     private async Task<(VolumeRecord? Volume, DumpEntry? Damage)> ReadVolumeAsync(CancellationToken cancellationToken) =>
@@ -222,7 +245,7 @@ public sealed class VolumeDumper
         });
         return damage ?? Entry(
             part, ("blob", key.Value), ("bytes", Text(lengthBytes)), ("headerBytes", Text(header.LengthBytes)), ("id", header.Id.ToString()), ("kind", Lower(header.Kind)), ("covered", Text(header.CoveredSequence)),
-            ("firstWrite", Text(header.FirstWrite)), ("lastWrite", Text(header.LastWrite)), ("entries", Text(header.IndexCount)), ("sealedAt", Text(header.SealedAtUnixMilliseconds)));
+            ("firstWrite", Text(header.FirstWrite)), ("lastWrite", Text(header.LastWrite)), ("entries", Text(header.IndexCount)), ("sealedAt", Time(header.SealedAtUnixMilliseconds)));
     }
 
     private async Task<DumpEntry> FrameAsync(VolumeRecord volume, BucketIndex index, ulong lba, uint blocks, SegmentLocation location, CancellationToken cancellationToken)
