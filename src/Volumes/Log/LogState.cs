@@ -61,12 +61,17 @@ internal sealed record LogState
             {
                 return await LoadOnceAsync(store, keys, cancellationToken);
             }
-            catch (VolumeException e) when (e.Kind == VolumeErrorKind.Damaged && attempt < AttemptsMax)
+            catch (Exception e) when (attempt < AttemptsMax && e is VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.NotFound })
             {
-                // What was read piece by piece may not fit together because a gateway changed it meanwhile: then look again.
+                // What was read piece by piece may not fit together, or be gone, because a gateway changed it meanwhile: then look again.
                 var now = await NewestOpeningAsync();
-                if (now == seen) throw;
+                if (now == seen && e is VolumeException) throw;
                 seen = now;
+            }
+            catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
+            {
+                // The store itself showed it just before: its listing is behind, or a gateway removes what it has replaced.
+                throw new BlobStoreException(BlobErrorKind.Unavailable, $"{e.Message} It was listed a moment ago. Opening volume '{volumeName}' again will find out more.", e);
             }
         }
 

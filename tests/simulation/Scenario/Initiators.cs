@@ -63,7 +63,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     public Task<BlockResult> FlushAsync(Serving serving) => CommandAsync(serving, "flush", async () =>
     {
         var completed = serving.History!.CompletedFloor;
-        var result = await serving.Volume.FlushAsync(default);
+        var result = await PathTo(serving).FlushAsync(default);
         if (result.IsSuccess) judge.Flushed(serving, completed);
         world.Record("flushed", completed, (long)result.Error, null, serving.Process);
         return result;
@@ -130,7 +130,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
                 else BlockContent.Fill(block, write.Id, kind, range.Lba + (ulong)i);
             }
 
-            var result = await serving.Volume.WriteAsync(range, list, fua, abort);
+            var result = await PathTo(serving).WriteAsync(range, list, fua, abort);
             // From now on the memory belongs to another command.
             buffer.Span[..(write.Blocks * plan.BlockBytes)].Fill(0xDB);
             _buffers.Push(buffer);
@@ -139,7 +139,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     }
 
     private Task<BlockResult> ZeroAsync(Serving serving, BlockRange range, bool fua) =>
-        IssueAsync(serving, range, ContentKind.Zero, fua, async (_, abort) => await serving.Volume.ZeroAsync(range, fua, abort));
+        IssueAsync(serving, range, ContentKind.Zero, fua, async (_, abort) => await PathTo(serving).ZeroAsync(range, fua, abort));
 
     private Task<BlockResult> IssueAsync(Serving serving, BlockRange range, ContentKind kind, bool fua, Func<Write, CancellationToken, Task<BlockResult>> issue) =>
         CommandAsync(serving, kind == ContentKind.Zero ? "zero" : "write", async () =>
@@ -176,7 +176,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             list.Add(buffer, length);
             var begunAt = world.Steps;
             world.Record("read blocks", lba, blocks, null, serving.Process);
-            var result = await serving.Volume.ReadAsync(new BlockRange((ulong)lba, (uint)blocks), list, default);
+            var result = await PathTo(serving).ReadAsync(new BlockRange((ulong)lba, (uint)blocks), list, default);
             world.Record("read answer", lba, (long)result.Error, null, serving.Process);
             if (result.IsSuccess) tags = Recognize(serving, buffer.Span[..length], lba, begunAt);
             _buffers.Push(buffer);
@@ -225,6 +225,8 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
         });
     }
+
+    private ScsiPath PathTo(Serving serving) => serving.Path ??= new ScsiPath(world, serving.Volume, random);
 
     private static void TryCancel(CancellationTokenSource abort)
     {

@@ -15,7 +15,13 @@ internal sealed class Judge(World world, SeedPlan plan)
     public bool StoreFailed { get; set; }
 
     /// <summary>Every opening tried so far, by the host and by how many journals that host had lost: any of them may have claimed an epoch.</summary>
-    public List<(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process)> Attempts { get; } = [];
+    public List<Attempt> Attempts { get; } = [];
+
+    /// <summary>An opening. <paramref name="AmongOthers"/>: another process that had tried was still alive.</summary>
+    public readonly record struct Attempt(Disk.SimulatedHost Host, int JournalsLost, SimulatedProcess Process, bool AmongOthers);
+
+    public void Tries(Disk.SimulatedHost host, SimulatedProcess process) =>
+        Attempts.Add(new Attempt(host, host.JournalsLost, process, Attempts.Exists(a => !a.Process.IsDead)));
 
     /// <summary>Who served just before an epoch, as far as its history is known.</summary>
     public Serving? ParentOf(long epoch) => _servings.Where(s => s.Epoch < epoch && s.History is not null).MaxBy(s => s.Epoch);
@@ -108,7 +114,7 @@ internal sealed class Judge(World world, SeedPlan plan)
 
     /// <summary>Somebody else opened the volume, or tried to, after this one had.</summary>
     private bool OthersTried(Serving serving) => Attempts.FindLastIndex(a => a.Process != serving.Process) > Attempts.FindIndex(a => a.Process == serving.Process)
-        || Attempts.Exists(a => a.Process != serving.Process && !a.Process.IsDead);
+        || Attempts.Exists(a => a.Process == serving.Process && a.AmongOthers);
 
     /// <summary>How much of its parent's history a gateway must find.</summary>
     private static int FloorOf(Serving parent, Serving serving)

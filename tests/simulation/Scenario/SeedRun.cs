@@ -149,7 +149,7 @@ internal sealed class SeedRun
         {
             for (var attempt = 0; attempt < attemptsMax; attempt++)
             {
-                _judge.Attempts.Add((host, host.JournalsLost, process));
+                _judge.Tries(host, process);
                 Volume volume;
                 try
                 {

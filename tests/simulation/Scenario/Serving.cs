@@ -14,6 +14,9 @@ internal sealed class Serving(SimulatedHost host, SimulatedProcess process, Volu
 
     public Volume Volume { get; } = volume;
 
+    /// <summary>The volume as initiators reach it; null before the first command.</summary>
+    public ScsiPath? Path { get; set; }
+
     public long Epoch { get; } = volume.Epoch;
 
     /// <summary>Whose history this one goes on from: that of the gateway which served before it, by epoch.</summary>
