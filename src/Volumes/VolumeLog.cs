@@ -106,6 +106,10 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: what earlier writers left behind could not be looked for; it will be tried again. {Reason}")]
     public static partial void SweepFailed(ILogger logger, string volume, string reason);
 
+    [LoggerMessage(EventId = 342, EventName = "SpaceUsed", Level = LogLevel.Information,
+        Message = "Volume {Volume}: {Segments} segments of {SegmentBytes} bytes, of which {DeadBytes} bytes wait to be removed; {LiveBytes} bytes of the volume have data. The map takes {MapBytes} bytes, {MapLiveBytes} of them in use.")]
+    public static partial void SpaceUsed(ILogger logger, string volume, long segments, long segmentBytes, long deadBytes, long liveBytes, long mapBytes, long mapLiveBytes);
+
     [LoggerMessage(EventId = 341, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
         Message = "Volume {Volume}: of map blob {Number} more was freed than was in use. It is kept for good. Please report this: it is a bug.")]
     public static partial void MapBlobMiscounted(ILogger logger, string volume, uint number);

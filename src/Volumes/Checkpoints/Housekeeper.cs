@@ -22,6 +22,9 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
     /// <summary>A checkpoint is due when one part in this many of all segments' bytes waits for it to become free.</summary>
     private const int DeadShare = 16;
 
+    /// <summary>How often the log says what the volume takes in the bucket, if checkpoints are written.</summary>
+    private static readonly TimeSpan ReportEvery = TimeSpan.FromHours(1);
+
     /// <summary>How long a segment that could not be proven free is left alone before it is looked at again.</summary>
     private static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);
 
@@ -48,6 +51,7 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
     private readonly ITimer _timer;
     private volatile bool _closing;
     private long _committedAt;
+    private long? _reportedAt;
     private bool _isSweepDue;
     private bool _swept;
     private bool _failed;
@@ -298,9 +302,16 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
         try
         {
             var superseded = await _checkpointer.RunAsync(_stop.Token);
-            if (closing) return;
+            if (closing)
+            {
+                _reportedAt = null;
+                ReportSpace();
+                return;
+            }
+
             _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. ToRemove(superseded.Segments)]);
             if (!superseded.IsNew) return;
+            ReportSpace();
             _cleaner.CountsAreExact();
             _isSweepDue = !_swept;
         }
@@ -309,6 +320,17 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
             // A piece of the map cannot be read. Commits go on, and so does the log; a damaged leaf is a matter for 'volume check'.
             VolumeLog.CheckpointFailed(_logger, _volume.Name, e.Message);
             _failed = !closing;
+        }
+    }
+
+    private void ReportSpace()
+    {
+        if (_reportedAt is { } at && _time.GetElapsedTime(at) < ReportEvery) return;
+        _reportedAt = _time.GetTimestamp();
+        lock (_gate)
+        {
+            var (segments, blobs) = (_index.Segments, _index.Blobs);
+            VolumeLog.SpaceUsed(_logger, _volume.Name, segments.Count, segments.LengthBytes, segments.DeadLengthBytes, segments.LiveBlocks * _volume.BlockSizeBytes, blobs.LengthBytes, blobs.LiveBytes);
         }
     }
 
