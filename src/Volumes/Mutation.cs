@@ -30,6 +30,7 @@ internal static class Mutation
     public const bool RootBeforeLeaves = false;
     public const bool CheckpointCoversLater = false;
     public const bool DeadRemovedWithoutCheckpoint = false;
+    public const bool LiveMapBlobSwept = false;
     public const bool RemovedAtOnce = false;
     public const bool MovedOverNewer = false;
     public const bool TombstoneLost = false;

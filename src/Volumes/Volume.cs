@@ -96,7 +96,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
     {
         get
         {
-            lock (_gate) return VictimChoice.Garbage(_bucket.Segments);
+            lock (_gate) return VictimChoice.Garbage(_bucket.Segments, []);
         }
     }
 
@@ -219,7 +219,7 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         await _commits.WaitAsync(cancellationToken);
         try
         {
-            while (TryGetMissing(segment, out var missing)) await LoadForCommitAsync(missing, cancellationToken);
+            await LoadForCommitAsync(segment, cancellationToken);
             lock (_gate)
             {
                 _bucket.Apply(segment.Header, segment.Index);
@@ -243,21 +243,20 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         Stop(BlockError.Standby);
     }
 
-    private bool TryGetMissing(BuiltSegment segment, out MissingPiece missing)
-    {
-        lock (_gate) return _bucket.TryGetMissing(segment.Header, segment.Index, out missing);
-    }
-
     /// <summary>What a moved segment needs was loaded when its survivors were chosen, and may have been evicted since.</summary>
-    private async Task LoadForCommitAsync(MissingPiece missing, CancellationToken cancellationToken)
+    private async ValueTask LoadForCommitAsync(BuiltSegment segment, CancellationToken cancellationToken)
     {
-        try
+        while (true)
         {
-            await _loader.LoadAsync([missing], cancellationToken);
-        }
-        catch (BlobStoreException) when (!cancellationToken.IsCancellationRequested)
-        {
-            await Task.Delay(_options.RetryDelayMax, _time, cancellationToken);
+            try
+            {
+                await _loader.LoadAsync((out MissingPiece missing) => _bucket.TryGetMissing(segment.Header, segment.Index, out missing), cancellationToken);
+                return;
+            }
+            catch (BlobStoreException) when (!cancellationToken.IsCancellationRequested)
+            {
+                await Task.Delay(_options.RetryDelayMax, _time, cancellationToken);
+            }
         }
     }
 

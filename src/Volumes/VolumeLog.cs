@@ -110,35 +110,55 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: {Count} blobs that earlier writers left behind will be removed.")]
     public static partial void LeftoversFound(ILogger logger, string volume, int count);
 
-    [LoggerMessage(EventId = 340, EventName = "LeaseNotRenewed", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 350, EventName = "LeaseNotRenewed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: the store did not say whether another gateway has claimed the volume. Authority to acknowledge: {IsValid}. {Reason}")]
     public static partial void LeaseNotRenewed(ILogger logger, string volume, string reason, bool isValid);
 
-    [LoggerMessage(EventId = 341, EventName = "HeartbeatFailed", Level = LogLevel.Debug,
+    [LoggerMessage(EventId = 351, EventName = "HeartbeatFailed", Level = LogLevel.Debug,
         Message = "Volume {Volume}: the heartbeat could not be put. {Reason}")]
     public static partial void HeartbeatFailed(ILogger logger, string volume, string reason);
 
-    [LoggerMessage(EventId = 342, EventName = "LeaseBroken", Level = LogLevel.Critical,
+    [LoggerMessage(EventId = 352, EventName = "LeaseBroken", Level = LogLevel.Critical,
         Message = "Volume {Volume}: its lease is no longer renewed for a reason that should not be; commands will end in NOT READY. Restart the gateway, and report this.")]
     public static partial void LeaseBroken(ILogger logger, string volume, Exception exception);
 
-    [LoggerMessage(EventId = 343, EventName = "Released", Level = LogLevel.Information,
+    [LoggerMessage(EventId = 353, EventName = "Released", Level = LogLevel.Information,
         Message = "Volume {Volume} is released (epoch {Epoch}): any gateway may open it at once{Rest}.")]
     public static partial void Released(ILogger logger, string volume, long epoch, string rest);
 
-    [LoggerMessage(EventId = 344, EventName = "NotReleased", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 354, EventName = "NotReleased", Level = LogLevel.Warning,
         Message = "Volume {Volume} could not be released: another gateway waits for its lease to end before it opens the volume. {Reason}")]
     public static partial void NotReleased(ILogger logger, string volume, string reason);
 
-    [LoggerMessage(EventId = 345, EventName = "OpeningWaits", Level = LogLevel.Information,
+    [LoggerMessage(EventId = 355, EventName = "OpeningWaits", Level = LogLevel.Information,
         Message = "Volume {Volume} is not opened yet: {Reason}")]
     public static partial void OpeningWaits(ILogger logger, string volume, string reason);
 
-    [LoggerMessage(EventId = 346, EventName = "JournalKeptAside", Level = LogLevel.Error,
+    [LoggerMessage(EventId = 356, EventName = "JournalKeptAside", Level = LogLevel.Error,
         Message = "Volume {Volume} was served elsewhere since journal {Path} was last used (epoch {Epoch}). Its writes {FirstWrite} to {LastWrite} are in no other place, and cannot be merged with what was written there: the journal is kept as {AsidePath}, and the volume opens without them. 'tcmu-gateway volume journal show' tells what it holds.")]
     public static partial void JournalKeptAside(ILogger logger, string volume, string path, long epoch, long firstWrite, long lastWrite, string asidePath);
 
-    [LoggerMessage(EventId = 347, EventName = "StoreNotTrusted", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 357, EventName = "StoreNotTrusted", Level = LogLevel.Warning,
         Message = "{Store} does not do what fencing rests on; it is used because leaseSeconds is 0, which declares that there is one gateway only. {Reason}")]
     public static partial void StoreNotTrusted(ILogger logger, string store, string reason);
+
+    [LoggerMessage(EventId = 338, EventName = "SegmentUnproven", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: segment {Segment} was counted as free, but its own index cannot prove it. It is kept and takes space. {Reason}")]
+    public static partial void SegmentUnproven(ILogger logger, string volume, SegmentId segment, string reason);
+
+    [LoggerMessage(EventId = 339, EventName = "HousekeepingFailed", Level = LogLevel.Error,
+        Message = "Volume {Volume}: its housekeeping failed for a reason that should not be, and will be tried again. Until it succeeds, space does not come back and an opening takes longer; data is not at risk. Please report this: it is a bug.")]
+    public static partial void HousekeepingFailed(ILogger logger, string volume, Exception exception);
+
+    [LoggerMessage(EventId = 348, EventName = "SweepFailed", Level = LogLevel.Warning,
+        Message = "Volume {Volume}: what earlier writers left behind could not be looked for; it will be tried again. {Reason}")]
+    public static partial void SweepFailed(ILogger logger, string volume, string reason);
+
+    [LoggerMessage(EventId = 358, EventName = "SpaceUsed", Level = LogLevel.Information,
+        Message = "Volume {Volume}: {Segments} segments of {SegmentBytes} bytes, of which {DeadBytes} bytes wait to be removed; {LiveBytes} bytes of the volume have data. The map takes {MapBytes} bytes, {MapLiveBytes} of them in use.")]
+    public static partial void SpaceUsed(ILogger logger, string volume, long segments, long segmentBytes, long deadBytes, long liveBytes, long mapBytes, long mapLiveBytes);
+
+    [LoggerMessage(EventId = 349, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
+        Message = "Volume {Volume}: of map blob {Number} more was freed than was in use. It is kept for good. Please report this: it is a bug.")]
+    public static partial void MapBlobMiscounted(ILogger logger, string volume, uint number);
 }

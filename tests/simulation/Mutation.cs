@@ -63,6 +63,8 @@ internal static class Mutation
 
     public static bool DeadRemovedWithoutCheckpoint => s_active is nameof(DeadRemovedWithoutCheckpoint);
 
+    public static bool LiveMapBlobSwept => s_active is nameof(LiveMapBlobSwept);
+
     public static bool RemovedAtOnce => s_active is nameof(RemovedAtOnce);
 
     public static bool MovedOverNewer => s_active is nameof(MovedOverNewer);

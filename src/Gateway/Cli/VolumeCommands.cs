@@ -8,7 +8,7 @@ using Gateway.Volumes.Leases;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info|check|takeover|journal</c>.</summary>
+/// <summary><c>volume create|list|info|check|dump|takeover|journal</c>.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
@@ -23,6 +23,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(VolumeCheckCommand.Build());
         volume.Subcommands.Add(VolumeTakeoverCommand.Build());
         volume.Subcommands.Add(VolumeJournalCommand.Build());
+        volume.Subcommands.Add(VolumeDumpCommand.Build());
         return volume;
     }
 

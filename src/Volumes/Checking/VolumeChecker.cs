@@ -30,6 +30,7 @@ public sealed class VolumeChecker
     private List<CheckFinding> _findings = [];
     private Dictionary<uint, SegmentScan> _scans = [];
     private DamageList _damage = null!;
+    private HashSet<uint> _lostTablePages = [];
     private long _frames;
     private long _bytes;
     private long _done;
@@ -64,17 +65,36 @@ public sealed class VolumeChecker
         for (var attempt = 1; ; attempt++)
         {
             var report = await RunOnceAsync(cancellationToken);
-            if (report.IsClean || attempt == AttemptsMax) return report;
+            if (report.IsClean || attempt == AttemptsMax || await IsUnchangedAsync(cancellationToken)) return report;
+        }
+    }
+
+    private async Task<bool> IsUnchangedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
             var now = await LogState.LoadAsync(_store, _keys.VolumeName, cancellationToken);
-            if (now.Root?.Id == _state.Root?.Id) return report;
+            return _state is not null && now.Root?.Id == _state.Root?.Id;
+        }
+        catch (VolumeException e) when (e.Kind == VolumeErrorKind.Damaged)
+        {
+            return _state is null; // It was no better when it was looked at.
         }
     }
 
     private async Task<CheckReport> RunOnceAsync(CancellationToken cancellationToken)
     {
-        (_findings, _scans, _frames, _bytes, _done) = ([], [], 0, 0, 0);
-        _state = await LogState.LoadAsync(_store, _keys.VolumeName, cancellationToken);
-        _damage = new DamageList();
+        (_findings, _scans, _frames, _bytes, _done, _damage, _lostTablePages) = ([], [], 0, 0, 0, new DamageList(), []);
+        _state = null!;
+        try
+        {
+            _state = await LogState.LoadAsync(_store, _keys.VolumeName, cancellationToken);
+        }
+        catch (VolumeException e) when (e.Kind == VolumeErrorKind.Damaged)
+        {
+            return await ReportUnreadableAsync(e, cancellationToken);
+        }
+
         _index = new BucketIndex(_state.Volume);
         var loader = new MapLoader(_store, _state.Volume, _keys, _index, _gate);
         await LoadMapAsync(loader, cancellationToken);
@@ -96,12 +116,24 @@ public sealed class VolumeChecker
             _damage.ToRanges());
     }
 
+    /// <summary>Without its checkpoint or its log nothing is known of a volume but its size.</summary>
+    /// <exception cref="VolumeException">Not even that.</exception>
+    private async Task<CheckReport> ReportUnreadableAsync(VolumeException cause, CancellationToken cancellationToken)
+    {
+        var volume = await LogState.ReadVolumeAsync(_store, _keys, cancellationToken);
+        Add(CheckSeverity.Damage, "", cause.Message);
+        Add(CheckSeverity.Note, "", "What the segments hold was not checked. If a checkpoint is damaged, 'volume check --repair' can make its map again, if that can be proven.");
+        _damage.Add(0, (ulong)(volume.SizeBytes / volume.BlockSizeBytes), "the volume cannot be opened");
+        return new CheckReport(_keys.VolumeName, "unreadable", "unknown", 0, 0, 0, 0, [.. _findings.OrderByDescending(f => f.Severity)], _damage.ToRanges());
+    }
+
     /// <summary>Reads the whole map: the checkpoint's pieces, then the log behind it.</summary>
     private async Task LoadMapAsync(MapLoader loader, CancellationToken cancellationToken)
     {
         if (_state.Root is { } root)
         {
-            await _index.RestoreAsync(root, loader, cancellationToken);
+            await _index.RestoreAsync(root with { SegmentPages = [] }, loader, cancellationToken);
+            await LoadTableAsync(loader, root, cancellationToken);
             await LoadPiecesAsync(loader, root, cancellationToken);
         }
 
@@ -115,6 +147,25 @@ public sealed class VolumeChecker
 
             _index.Apply(header, index);
         }
+    }
+
+    private async Task LoadTableAsync(MapLoader loader, CheckpointRoot root, CancellationToken cancellationToken)
+    {
+        foreach (var page in root.SegmentPages)
+        {
+            try
+            {
+                _index.Segments.LoadPage(page, await loader.ReadAsync(page.Pointer, cancellationToken), (uint)root.Position.Sequence);
+            }
+            catch (Exception e) when (IsDamage(e))
+            {
+                Add(CheckSeverity.Damage, "", $"The part of the segment table about segments {(long)page.Number * SegmentTable.SegmentsPerPage} to {((page.Number + 1L) * SegmentTable.SegmentsPerPage) - 1} cannot be read, so the volume cannot be opened: {e.Message} 'volume check --repair' can make it again.");
+                _lostTablePages.Add(page.Number);
+            }
+        }
+
+        if (_lostTablePages.Count == 0) return;
+        await LostSegments.ReadAsync(_store, _state, root, _index, _lostTablePages, (id, why) => Add(CheckSeverity.Damage, _keys.Segment(id).Value, why), cancellationToken);
     }
 
     private async Task LoadPiecesAsync(MapLoader loader, CheckpointRoot root, CancellationToken cancellationToken)
@@ -164,6 +215,8 @@ public sealed class VolumeChecker
         try
         {
             var (header, entries) = await LogState.ReadMetadataAsync(_store, _keys, _state.Volume, new ListedSegment(id, segment.LengthBytes), cancellationToken);
+            if (await _store.GetLengthAsync(key, cancellationToken) is var length && length != header.LengthBytes)
+                Add(CheckSeverity.Damage, key.Value, $"It has {length} bytes instead of {header.LengthBytes}. Restore the object from a backup or an older object version.");
             if (entries.Where(e => e.Kind == ExtentKind.Data).Sum(e => (long)e.Blocks) != segment.TotalBlocks)
                 Add(CheckSeverity.Warning, key.Value, $"It holds another number of blocks than the checkpoint says ({segment.TotalBlocks}).");
             var data = entries.Where(e => e.Kind == ExtentKind.Data).OrderBy(e => e.FrameOffsetBytes).ToArray();
@@ -194,13 +247,13 @@ public sealed class VolumeChecker
         var from = entries.Span[0].FrameOffsetBytes;
         var last = entries.Span[^1];
         var content = new byte[last.FrameOffsetBytes + last.FrameLengthBytes - from];
-        await _store.ReadExactlyAsync(key, from, content, cancellationToken);
+        var read = await _store.ReadAsync(key, from, content, cancellationToken); // Less: the blob was cut off there.
         var plain = new byte[FrameHeader.PayloadMaxBytes];
         var seed = FrameHeader.Seed(_state.Volume.Id, id);
         foreach (var entry in entries.Span)
         {
             var frame = content.AsSpan(entry.FrameOffsetBytes - from, entry.FrameLengthBytes);
-            var intact = FrameDecoder.TryDecode(frame, seed, _state.Volume.BlockSizeBytes, plain, out var header) && header.Lba == entry.Lba && header.Blocks == entry.Blocks;
+            var intact = entry.FrameOffsetBytes + entry.FrameLengthBytes - from <= read && FrameDecoder.TryDecode(frame, seed, _state.Volume.BlockSizeBytes, plain, out var header) && header.Lba == entry.Lba && header.Blocks == entry.Blocks;
             Interlocked.Increment(ref _frames);
             if (!intact)
             {
@@ -255,7 +308,7 @@ public sealed class VolumeChecker
         var scan = _scans[segment.Sequence];
         if (!scan.IsUnreadable && scan.BadFrames.Count == 0 && scan.MatchedBlocks != mapped)
             Add(CheckSeverity.Damage, "", $"The map looks for {mapped} blocks in segment {segment.Sequence}, but {scan.MatchedBlocks} of them are there.");
-        if (mapped != segment.LiveBlocks && !_damage.Unknown)
+        if (mapped != segment.LiveBlocks && !_damage.Unknown && !_lostTablePages.Contains(segment.Sequence / SegmentTable.SegmentsPerPage))
             Add(CheckSeverity.Warning, "", $"Segment {segment.Sequence} is counted to hold {segment.LiveBlocks} live blocks, but the map finds {mapped} there.");
     }
 

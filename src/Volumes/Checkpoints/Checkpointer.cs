@@ -28,6 +28,9 @@ internal sealed class Checkpointer
     /// <summary>Live bytes of such blobs that one checkpoint writes again.</summary>
     private const int RewriteMaxBytes = 1 << 20;
 
+    /// <summary>Pages that one checkpoint loads in search of such blobs' leaves: half a megabyte of memory at most.</summary>
+    private const int UnloadedPagesMax = 32;
+
     private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -39,6 +42,7 @@ internal sealed class Checkpointer
     private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
     private long _nextRoot = 1;
+    private int _nextUnloaded;
 
     public Checkpointer(
         StoreWriter writer, VolumeRecord volume, VolumeKeys keys, long epoch, BucketIndex index, Lock gate, AsyncMutex commits, MapLoader loader, Func<Guid> newNonce, ILogger logger)
@@ -81,7 +85,9 @@ internal sealed class Checkpointer
             var writing = new Writing(this, capture);
             await writing.PutPiecesAsync(cancellationToken);
             MapBlobUse[] blobs, dead;
-            lock (_gate) (blobs, dead) = _index.Blobs.After(writing.Added, writing.Superseded());
+            uint[] miscounted;
+            lock (_gate) (blobs, dead, miscounted) = _index.Blobs.After(writing.Added, writing.Superseded());
+            foreach (var number in miscounted) VolumeLog.MapBlobMiscounted(_logger, _volume.Name, number);
             var old = _index.Root;
             var root = writing.ToRoot(new CheckpointId(_epoch, _nextRoot++), _newNonce(), blobs);
             await _writer.PutAsync(_keys.Checkpoint(root.Id), root.Encode(), cancellationToken);
@@ -113,7 +119,7 @@ internal sealed class Checkpointer
 
     private async Task<Capture?> CaptureAsync(CancellationToken cancellationToken)
     {
-        MarkSparseBlobs();
+        await MarkSparseBlobsAsync(cancellationToken);
         await LoadBasesAsync(cancellationToken); // Most of them before commits are held.
         await _commits.WaitAsync(cancellationToken);
         try
@@ -123,7 +129,7 @@ internal sealed class Checkpointer
             {
                 if (_index.SegmentsSinceRoot == 0 && _index.Map.DirtyLeaves == 0 && _index.Segments.EncodedDirtyBytes == 0) return null;
                 return new Capture(
-                    _index.Map.Freeze(), _index.Map.Pages.ToArray(), _index.Segments.Freeze(), _index.Position, _index.LastWrite, [.. _index.Epochs.Spans], _index.BytesSinceRoot, _index.SegmentsSinceRoot,
+                    _index.Map.Freeze(), _index.Segments.Freeze(), _index.Position, _index.LastWrite, [.. _index.Epochs.Spans], _index.BytesSinceRoot, _index.SegmentsSinceRoot,
                     DeadSegments());
             }
         }
@@ -136,23 +142,60 @@ internal sealed class Checkpointer
     private SegmentId[] DeadSegments() => [.. _index.Segments.Segments().Where(s => s.LiveBlocks == 0).Select(s => new SegmentId(_index.Epochs.EpochOf(s.Sequence), s.Sequence))];
 
     /// <summary>Has the pieces in map blobs that are mostly dead written again, so that those blobs can go.</summary>
-    private void MarkSparseBlobs()
+    private async Task MarkSparseBlobsAsync(CancellationToken cancellationToken)
     {
+        MissingPiece[] pages = [];
+        MapBlobUse[] sparse;
         lock (_gate)
         {
             if (_index.SegmentsSinceRoot == 0) return;
-            long bytes = 0;
-            foreach (var blob in _index.Blobs.Blobs.Where(b => b.LiveBytes < b.LengthBytes / SparseShare).OrderBy(b => b.LiveBytes))
+            sparse = SparseBlobs();
+
+            // Only a page in memory can tell where its leaves are: what is in none of those is in some of the others.
+            if (sparse.Any(b => LiveBytesKnown(b.Number) < b.LiveBytes)) pages = UnloadedPages();
+        }
+
+        await _loader.LoadAsync(pages, cancellationToken);
+        lock (_gate)
+        {
+            foreach (var blob in sparse)
             {
-                bytes += blob.LiveBytes;
-                if (bytes > RewriteMaxBytes) return;
                 foreach (var piece in _index.Map.PiecesIn(blob.Number).ToArray())
                 {
                     if (piece.IsPage) _index.Map.MarkPageDirty((int)piece.Number);
                     else _index.Map.MarkDirty(piece.Number);
                 }
+
+                foreach (var page in _index.Segments.Pages)
+                    if (page.Pointer.Blob == blob.Number) _index.Segments.MarkPageDirty(page.Number);
             }
         }
+    }
+
+    /// <summary>The sparsest first, up to what one checkpoint may write again, but one at least.</summary>
+    private MapBlobUse[] SparseBlobs()
+    {
+        var chosen = new List<MapBlobUse>();
+        long bytes = 0;
+        foreach (var blob in _index.Blobs.Blobs.Where(b => b.LiveBytes < b.LengthBytes / SparseShare).OrderBy(b => b.LiveBytes))
+        {
+            bytes += blob.LiveBytes;
+            if (chosen.Count > 0 && bytes > RewriteMaxBytes) break;
+            chosen.Add(blob);
+        }
+
+        return [.. chosen];
+    }
+
+    private long LiveBytesKnown(uint blob) =>
+        _index.Map.PiecesIn(blob).Sum(p => (long)p.Pointer.LengthBytes) + _index.Segments.Pages.Where(p => p.Pointer.Blob == blob).Sum(p => (long)p.Pointer.LengthBytes);
+
+    /// <summary>Some of the map's pages that are not in memory, other ones each time, in order of their place.</summary>
+    private MissingPiece[] UnloadedPages()
+    {
+        var pages = _index.Map.UnloadedPages(_nextUnloaded, UnloadedPagesMax);
+        _nextUnloaded = pages.Length == UnloadedPagesMax ? (int)pages[^1].Number + 1 : 0;
+        return [.. pages.OrderBy(p => (p.Pointer.Blob, p.Pointer.OffsetBytes))];
     }
 
     private async Task LoadBasesAsync(CancellationToken cancellationToken)
@@ -168,7 +211,7 @@ internal sealed class Checkpointer
 
     /// <summary>The volume at one position of its log.</summary>
     private sealed record Capture(
-        FrozenMap Map, PiecePointer[] MapPages, FrozenSegmentTable Segments, SegmentId Position, long LastWrite, EpochSpan[] Epochs, long Bytes, int SegmentCount, SegmentId[] Dead);
+        FrozenMap Map, FrozenSegmentTable Segments, SegmentId Position, long LastWrite, EpochSpan[] Epochs, long Bytes, int SegmentCount, SegmentId[] Dead);
 
     /// <summary>Lays the pieces of one capture out in blobs and puts them.</summary>
     private sealed class Writing(Checkpointer owner, Capture capture)
@@ -206,18 +249,11 @@ internal sealed class Checkpointer
                 Position = Mutation.CheckpointCoversLater ? owner._index.Position : capture.Position,
                 LastWrite = capture.LastWrite,
                 Epochs = capture.Epochs,
-                MapPages = MapPages(),
+                MapPages = capture.Map.AllPages(),
                 SegmentPages = capture.Segments.AllPages(),
                 MapBlobs = blobs,
                 NextMapBlob = next,
             };
-        }
-
-        private NumberedPointer[] MapPages()
-        {
-            var pages = capture.MapPages;
-            foreach (var page in capture.Map.Pages) pages[page.Number] = page.NewPointer;
-            return [.. pages.Select((pointer, number) => new NumberedPointer((uint)number, pointer)).Where(p => !p.Pointer.IsNone)];
         }
 
         private async ValueTask<PiecePointer> AddAsync(Func<IBufferWriter<byte>, int> encode, CancellationToken cancellationToken)

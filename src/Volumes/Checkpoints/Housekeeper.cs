@@ -15,13 +15,19 @@ internal interface IHousekeptVolume
 }
 
 /// <summary>Does in the background what no command waits for: checkpoints, eviction of the map's leaves, and removal of what is no longer needed.</summary>
-internal sealed class Housekeeper : IAsyncDisposable
+internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
 {
     /// <summary>A checkpoint is worth it when the log behind the last one is this many times what it would write: 1/32 is what it adds to the bytes put.</summary>
     private const int LogBytesPerCheckpointByte = 32;
 
     /// <summary>A checkpoint is due when one part in this many of all segments' bytes waits for it to become free.</summary>
     private const int DeadShare = 16;
+
+    /// <summary>How often the log says what the volume takes in the bucket, if checkpoints are written.</summary>
+    private static readonly TimeSpan ReportEvery = TimeSpan.FromHours(1);
+
+    /// <summary>How long a segment that could not be proven free is left alone before it is looked at again.</summary>
+    private static readonly TimeSpan KeptFor = TimeSpan.FromHours(1);
 
     private readonly IBlobStore _store;
     private readonly StoreWriter _writer;
@@ -33,7 +39,11 @@ internal sealed class Housekeeper : IAsyncDisposable
     private readonly Cleaner _cleaner;
     private readonly SegmentVerifier _verifier;
     private readonly Sweeper _sweeper;
-    private readonly HashSet<BlobKey> _removing = [];
+    // Segments without a live block that need no further checkpoint: they wait for their removal, or could not be proven free at a time. Their
+    // lengths; guarded by the gate.
+    private readonly Dictionary<BlobKey, int> _removing = [];
+    private readonly Dictionary<BlobKey, (int LengthBytes, long At)> _kept = [];
+    private long _waitingBytes;
     private readonly IHousekeptVolume _target;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -45,6 +55,8 @@ internal sealed class Housekeeper : IAsyncDisposable
     private readonly ITimer _timer;
     private volatile bool _closing;
     private long _committedAt;
+    private long? _reportedAt;
+    private bool _isSweepDue;
     private bool _swept;
     private bool _epochsSwept;
     private bool _failed;
@@ -81,7 +93,7 @@ internal sealed class Housekeeper : IAsyncDisposable
         _checkpointer = new Checkpointer(writer, volume, keys, epoch, index, gate, commits, loader, newNonce, logger);
         _cleaner = new Cleaner(store, volume, keys, index, gate, loader, uploader, options, time, newNonce, logger);
         _verifier = new SegmentVerifier(store, volume, keys, index, gate, loader, logger);
-        _remover = new Remover(store, writer, volume, options, time, MayRemoveAsync, Removed, logger);
+        _remover = new Remover(store, writer, volume, options, time, this, logger);
         _sweeper = new Sweeper(store, keys, epoch, index, gate);
         _committedAt = time.GetTimestamp();
         _timer = time.CreateTimer(static s => ((AsyncSignal)s!).Set(), _signal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -137,13 +149,11 @@ internal sealed class Housekeeper : IAsyncDisposable
             {
                 var closing = _closing;
                 _failed = false;
-                if (closing || IsCheckpointDue()) await CheckpointAsync(closing);
+                var hasMore = await StepAsync(closing);
                 if (closing) return;
-                await _remover.RunAsync(_stop.Token);
-                Evict();
-                if (!_closing && !_failed && _cleaner.IsDue() && await CleanAsync()) continue;
-                _timer.Change(Pause(), Timeout.InfiniteTimeSpan);
-                if (!_closing) await _signal.WaitAsync();
+                if (hasMore) continue;
+                if (_failed) await PauseAfterFailureAsync();
+                else await PauseAsync();
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -154,16 +164,51 @@ internal sealed class Housekeeper : IAsyncDisposable
         {
             _target.Fenced(e.Epoch);
         }
-        catch (Exception e)
+    }
+
+    /// <summary>Does what is due; true if there is more of it. A failure of any kind ends the step, never the loop.</summary>
+    private async Task<bool> StepAsync(bool closing)
+    {
+        try
         {
-            VolumeLog.CheckpointFailed(_logger, _volume.Name, e.ToString());
+            if (closing || IsCheckpointDue()) await CheckpointAsync(closing);
+            if (closing) return false;
+            if (_isSweepDue) await SweepAsync();
+            await _remover.RunAsync(_stop.Token);
+            Evict();
+            return !_closing && !_failed && _cleaner.IsDue() && await CleanAsync();
+        }
+        catch (Exception e) when (e is not FencedException && !(e is OperationCanceledException && _stop.IsCancellationRequested))
+        {
+            VolumeLog.HousekeepingFailed(_logger, _volume.Name, e);
+            _failed = true;
+            return false;
+        }
+    }
+
+    private async ValueTask PauseAsync()
+    {
+        _timer.Change(Pause(), Timeout.InfiniteTimeSpan);
+        if (!_closing) await _signal.WaitAsync();
+    }
+
+    /// <summary>Segments that come meanwhile are no reason to try again sooner.</summary>
+    private async ValueTask PauseAfterFailureAsync()
+    {
+        var failedAt = _time.GetTimestamp();
+        while (!_closing && !_stop.IsCancellationRequested)
+        {
+            var left = _options.RetryDelayMax - _time.GetElapsedTime(failedAt);
+            if (left <= TimeSpan.Zero) return;
+            _timer.Change(left, Timeout.InfiniteTimeSpan);
+            await _signal.WaitAsync();
+            Evict();
         }
     }
 
     /// <summary>How long there is nothing to do, unless a segment comes.</summary>
     private TimeSpan Pause()
     {
-        if (_failed) return _options.RetryDelayMax;
         var pause = _remover.DueIn ?? Timeout.InfiniteTimeSpan;
         if (DeadBytes() == 0) return pause;
         var idle = _options.CheckpointIdle - _time.GetElapsedTime(Volatile.Read(ref _committedAt));
@@ -196,11 +241,8 @@ internal sealed class Housekeeper : IAsyncDisposable
     /// <summary>Bytes of segments without a live block that no checkpoint has made free yet.</summary>
     private long DeadBytes()
     {
-        lock (_gate)
-            return _index.Segments.Segments().Where(s => s.LiveBlocks == 0 && !_removing.Contains(SegmentKey(s.Sequence))).Sum(s => (long)s.LengthBytes);
+        lock (_gate) return _index.Segments.DeadLengthBytes - _waitingBytes;
     }
-
-    private BlobKey SegmentKey(uint sequence) => _keys.Segment(new SegmentId(_index.Epochs.EpochOf(sequence), sequence));
 
     private async Task<bool> CleanAsync()
     {
@@ -216,17 +258,16 @@ internal sealed class Housekeeper : IAsyncDisposable
         }
     }
 
-    private Task<bool> MayRemoveAsync(BlobKey key, CancellationToken cancellationToken) =>
-        VolumeKeys.TryParseSegment(key.Value.AsSpan(Math.Min(key.Value.Length, _keys.LogPrefix.Length)), out var id) && key.Value.StartsWith(_keys.LogPrefix, StringComparison.Ordinal)
-            ? _verifier.IsFreeAsync(id, cancellationToken)
-            : Task.FromResult(true);
+    Task<bool> IRemovalTarget.MayRemoveAsync(BlobKey key, CancellationToken cancellationToken) =>
+        TryParseSegment(key, out var id) ? _verifier.IsFreeAsync(id, cancellationToken) : Task.FromResult(true);
 
-    private void Removed(BlobKey key)
+    void IRemovalTarget.Removed(BlobKey key)
     {
-        if (!_removing.Remove(key)) return;
         lock (_gate)
         {
-            if (VolumeKeys.TryParseSegment(key.Value.AsSpan(_keys.LogPrefix.Length), out var id)) _index.Segments.Remove((uint)id.Sequence);
+            if (!_removing.Remove(key, out var length) || !TryParseSegment(key, out var id)) return;
+            _waitingBytes -= length;
+            _index.Segments.Remove((uint)id.Sequence);
         }
     }
 
@@ -243,26 +284,92 @@ internal sealed class Housekeeper : IAsyncDisposable
         await EpochSweeper.RemoveAsync(_store, records, _stop.Token);
     }
 
+    void IRemovalTarget.Kept(BlobKey key)
+    {
+        // It still counts as waiting: no checkpoint could set it free.
+        lock (_gate)
+            if (_removing.Remove(key, out var length)) _kept[key] = (length, _time.GetTimestamp());
+    }
+
+    private bool TryParseSegment(BlobKey key, out SegmentId id)
+    {
+        id = default;
+        return key.Value.StartsWith(_keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(key.Value.AsSpan(_keys.LogPrefix.Length), out id);
+    }
+
+    /// <summary>Takes note of those among the free segments that are to be removed, and returns them.</summary>
+    private BlobKey[] ToRemove(SegmentId[] dead)
+    {
+        var keys = new List<BlobKey>();
+        lock (_gate)
+        {
+            foreach (var id in dead)
+            {
+                var key = _keys.Segment(id);
+                if (!_index.Segments.TryGet((uint)id.Sequence, out var segment) || _removing.ContainsKey(key)) continue;
+                if (!_kept.TryGetValue(key, out var kept)) _waitingBytes += segment.LengthBytes;
+                else if (_time.GetElapsedTime(kept.At) < KeptFor) continue;
+                else _kept.Remove(key);
+                _removing.Add(key, segment.LengthBytes);
+                keys.Add(key);
+            }
+        }
+
+        return [.. keys];
+    }
+
     private async Task CheckpointAsync(bool closing)
     {
         try
         {
             var superseded = await _checkpointer.RunAsync(_stop.Token);
-            if (closing) return;
-            var dead = superseded.Segments.Select(_keys.Segment).Where(_removing.Add);
-            _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. dead]);
-            if (superseded.IsNew) await SweepEpochsAsync();
-            if (_swept || !superseded.IsNew) return;
-            var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
-            _swept = true;
-            if (roots.Length + blobs.Length > 0) VolumeLog.LeftoversFound(_logger, _volume.Name, roots.Length + blobs.Length);
-            _remover.Add(roots, blobs);
+            if (closing)
+            {
+                _reportedAt = null;
+                ReportSpace();
+                return;
+            }
+
+            _remover.Add(superseded.Root is { } root ? [root] : [], [.. superseded.MapBlobs, .. ToRemove(superseded.Segments)]);
+            if (!superseded.IsNew) return;
+            await SweepEpochsAsync();
+            ReportSpace();
+            _cleaner.CountsAreExact();
+            _isSweepDue = !_swept;
         }
         catch (Exception e) when (e is BlobStoreException or VolumeException)
         {
             // A piece of the map cannot be read. Commits go on, and so does the log; a damaged leaf is a matter for 'volume check'.
             VolumeLog.CheckpointFailed(_logger, _volume.Name, e.Message);
             _failed = !closing;
+        }
+    }
+
+    private void ReportSpace()
+    {
+        if (_reportedAt is { } at && _time.GetElapsedTime(at) < ReportEvery) return;
+        _reportedAt = _time.GetTimestamp();
+        lock (_gate)
+        {
+            var (segments, blobs) = (_index.Segments, _index.Blobs);
+            VolumeLog.SpaceUsed(_logger, _volume.Name, segments.Count, segments.LengthBytes, segments.DeadLengthBytes, segments.LiveBlocks * _volume.BlockSizeBytes, blobs.LengthBytes, blobs.LiveBytes);
+        }
+    }
+
+    /// <summary>Once, after the first checkpoint of this epoch.</summary>
+    private async Task SweepAsync()
+    {
+        try
+        {
+            var (roots, blobs) = await _sweeper.FindAsync(_stop.Token);
+            (_swept, _isSweepDue) = (true, false);
+            if (roots.Length + blobs.Length > 0) VolumeLog.LeftoversFound(_logger, _volume.Name, roots.Length + blobs.Length);
+            _remover.Add(roots, blobs);
+        }
+        catch (BlobStoreException e)
+        {
+            VolumeLog.SweepFailed(_logger, _volume.Name, e.Message);
+            _failed = true;
         }
     }
 }

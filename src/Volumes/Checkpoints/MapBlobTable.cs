@@ -27,14 +27,24 @@ internal sealed class MapBlobTable
 
     public bool TryGet(uint number, out MapBlobUse blob) => _blobs.TryGetValue(number, out blob);
 
-    /// <summary>The table as it will be once a checkpoint is in force: with its blobs, without what it supersedes; and what then is in no use.</summary>
-    public (MapBlobUse[] Blobs, MapBlobUse[] Dead) After(IReadOnlyList<MapBlobUse> added, IEnumerable<PiecePointer> superseded)
+    /// <summary>
+    /// The table as it will be once a checkpoint is in force: with its blobs, without what it supersedes; and what then is in no use. A blob of
+    /// which more is given up than was in use was counted wrong: something may still be in it, so it counts as all in use from then on.
+    /// </summary>
+    public (MapBlobUse[] Blobs, MapBlobUse[] Dead, uint[] Miscounted) After(IReadOnlyList<MapBlobUse> added, IEnumerable<PiecePointer> superseded)
     {
         var after = new SortedDictionary<uint, MapBlobUse>(_blobs);
+        var miscounted = new SortedSet<uint>();
         foreach (var blob in added) after[blob.Number] = blob;
         foreach (var pointer in superseded)
-            if (after.TryGetValue(pointer.Blob, out var blob)) after[pointer.Blob] = blob with { LiveBytes = blob.LiveBytes - pointer.LengthBytes };
-        return ([.. after.Values.Where(b => b.LiveBytes > 0)], [.. after.Values.Where(b => b.LiveBytes == 0)]);
+        {
+            if (!after.TryGetValue(pointer.Blob, out var blob)) continue;
+            if (pointer.LengthBytes > blob.LiveBytes) miscounted.Add(blob.Number);
+            else after[pointer.Blob] = blob with { LiveBytes = blob.LiveBytes - pointer.LengthBytes };
+        }
+
+        foreach (var number in miscounted) after[number] = after[number] with { LiveBytes = after[number].LengthBytes - MapBlobHeader.HeaderLengthBytes };
+        return ([.. after.Values.Where(b => b.LiveBytes > 0)], [.. after.Values.Where(b => b.LiveBytes == 0)], [.. miscounted]);
     }
 
     public void Publish(IEnumerable<MapBlobUse> blobs)

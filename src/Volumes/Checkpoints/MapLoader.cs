@@ -13,38 +13,52 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
     /// <summary>Pieces this near to each other are fetched in one request.</summary>
     private const int GapMaxBytes = 32 << 10;
 
-    private readonly Dictionary<PiecePointer, Task> _loading = [];
+    private readonly Dictionary<PiecePointer, SharedLoad> _loading = [];
+
+    /// <summary>Says what is missing still; false: nothing. Called under the gate.</summary>
+    public delegate bool MissingLookup(out MissingPiece missing);
 
     /// <summary>Brings what a look-up of <paramref name="lba"/> needs.</summary>
     /// <exception cref="VolumeException">A piece is damaged.</exception>
     /// <exception cref="BlobStoreException">The store failed.</exception>
-    public async ValueTask LoadAsync(ulong lba, CancellationToken cancellationToken)
+    /// <exception cref="OperationCanceledException">The caller has had enough. The load goes on for others that wait for it.</exception>
+    public ValueTask LoadAsync(ulong lba, CancellationToken cancellationToken) =>
+        LoadAsync((out MissingPiece missing) => index.Map.TryGetMissing(lba, out missing), cancellationToken);
+
+    /// <summary>Brings one piece after the other until none is missing. The map may change meanwhile.</summary>
+    /// <inheritdoc cref="LoadAsync(ulong, CancellationToken)"/>
+    public async ValueTask LoadAsync(MissingLookup lookup, CancellationToken cancellationToken)
     {
         while (true)
         {
             MissingPiece missing;
-            Task load;
+            SharedLoad load;
+            (BlobKey Key, uint Seed)? start = null;
             lock (gate)
             {
-                if (!index.Map.TryGetMissing(lba, out missing)) return;
+                if (!lookup(out missing)) return;
                 if (!_loading.TryGetValue(missing.Pointer, out load!))
                 {
-                    load = LoadAsync([missing], cancellationToken);
-                    if (!load.IsCompleted) _loading.Add(missing.Pointer, load);
+                    // Under the same gate as the look-up: a checkpoint may drop the blob's name at any moment after.
+                    start = Blob(missing.Pointer);
+                    _loading.Add(missing.Pointer, load = new SharedLoad());
                 }
+
+                load.Waiters++;
             }
 
+            if (start is { } blob) load.Running = LoadSharedAsync(load, missing, blob.Key, blob.Seed);
             try
             {
-                await load;
+                await load.Done.Task.WaitAsync(cancellationToken);
             }
-            catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound && IsSuperseded(lba, missing))
+            catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound && IsSuperseded(lookup, missing))
             {
                 // A checkpoint moved the piece meanwhile, and what it was in is gone: look again.
             }
             finally
             {
-                lock (gate) _loading.Remove(missing.Pointer);
+                Leave(load, missing.Pointer);
             }
         }
     }
@@ -85,9 +99,14 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
 
     private async Task LoadRangeAsync(IReadOnlyList<MissingPiece> pieces, int first, int end, CancellationToken cancellationToken)
     {
+        var (key, seed) = Blob(pieces[first].Pointer);
+        await LoadRangeAsync(pieces, first, end, key, seed, cancellationToken);
+    }
+
+    private async Task LoadRangeAsync(IReadOnlyList<MissingPiece> pieces, int first, int end, BlobKey key, uint seed, CancellationToken cancellationToken)
+    {
         var from = pieces[first].Pointer;
         var to = pieces[end - 1].Pointer;
-        var (key, seed) = Blob(from);
         var content = new byte[to.OffsetBytes + to.LengthBytes - from.OffsetBytes];
         await store.ReadExactlyAsync(key, from.OffsetBytes, content, cancellationToken);
         for (var i = first; i < end; i++)
@@ -102,9 +121,44 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
         }
     }
 
-    private bool IsSuperseded(ulong lba, in MissingPiece missing)
+    private async Task LoadSharedAsync(SharedLoad load, MissingPiece missing, BlobKey key, uint seed)
     {
-        lock (gate) return !index.Map.TryGetMissing(lba, out var now) || now.Pointer != missing.Pointer;
+        Exception? failure = null;
+        try
+        {
+            await LoadRangeAsync([missing], 0, 1, key, seed, load.Cancellation.Token);
+        }
+        catch (Exception e)
+        {
+            failure = e; // For those who wait.
+        }
+
+        // Before they go on: who comes after a failure tries again.
+        lock (gate) Forget(load, missing.Pointer);
+        if (failure is null) load.Done.SetResult();
+        else load.Done.SetException(failure);
+    }
+
+    /// <summary>The last one to leave a load that nobody wants any more ends it.</summary>
+    private void Leave(SharedLoad load, PiecePointer pointer)
+    {
+        lock (gate)
+        {
+            if (--load.Waiters > 0 || load.Done.Task.IsCompleted) return;
+            Forget(load, pointer); // Nobody joins it any more.
+        }
+
+        load.Cancellation.Cancel();
+    }
+
+    private void Forget(SharedLoad load, PiecePointer pointer)
+    {
+        if (_loading.TryGetValue(pointer, out var current) && current == load) _loading.Remove(pointer);
+    }
+
+    private bool IsSuperseded(MissingLookup lookup, in MissingPiece missing)
+    {
+        lock (gate) return !lookup(out var now) || now.Pointer != missing.Pointer;
     }
 
     private static bool IsNear(in MissingPiece first, in MissingPiece previous, in MissingPiece next) =>
@@ -121,5 +175,19 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
                 throw new VolumeException(VolumeErrorKind.Damaged, $"The map of volume '{volume.Name}' refers to map blob {pointer.Blob}, which its checkpoint does not name. Restore the objects below '{keys.CheckpointPrefix}' from a backup or older object versions.");
             return (keys.MapBlob(blob.Id), MapBlobHeader.Seed(volume.Id, blob.Id));
         }
+    }
+
+    /// <summary>A load that several callers wait for. It belongs to none of them, so that none can end it for the others.</summary>
+    private sealed class SharedLoad
+    {
+        public TaskCompletionSource Done { get; } = new();
+
+        public CancellationTokenSource Cancellation { get; } = new();
+
+        /// <summary>How many wait for it. Guarded by the gate.</summary>
+        public int Waiters { get; set; }
+
+        /// <summary>The load itself; how it ends is told by <see cref="Done"/>.</summary>
+        public Task Running { get; set; } = Task.CompletedTask;
     }
 }

@@ -5,6 +5,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Checkpoints;
 
+/// <summary>Whose blobs are removed. Calls come several at a time.</summary>
+internal interface IRemovalTarget
+{
+    /// <summary>A last look before a blob is removed. False: it must stay.</summary>
+    Task<bool> MayRemoveAsync(BlobKey key, CancellationToken cancellationToken);
+
+    /// <summary>It is gone.</summary>
+    void Removed(BlobKey key);
+
+    /// <summary>It must stay, and will not be asked for again unless it is added again.</summary>
+    void Kept(BlobKey key);
+}
+
 /// <summary>Removes blobs that the newest checkpoint no longer refers to, after a grace period.</summary>
 /// <remarks>
 /// An older root goes first; then one more look that finds no newer epoch; then what only that root referred to. A successor claims its
@@ -12,17 +25,26 @@ namespace Gateway.Volumes.Checkpoints;
 /// gone before, and the successor looks for the newer one. Names are never used again, so a removal that arrives late does no harm.
 /// </remarks>
 internal sealed class Remover(
-    IBlobStore store, StoreWriter writer, VolumeRecord volume, VolumeOptions options, TimeProvider time, Func<BlobKey, CancellationToken, Task<bool>> mayRemove, Action<BlobKey> removed, ILogger logger)
+    IBlobStore store, StoreWriter writer, VolumeRecord volume, VolumeOptions options, TimeProvider time, IRemovalTarget target, ILogger logger)
 {
     private const int RemovalsAtOnce = 8;
 
     private readonly Queue<(long At, BlobKey[] Roots, BlobKey[] Blobs)> _due = new();
 
-    /// <summary>Batches that wait.</summary>
-    public int Count => _due.Count;
+    // What the store failed to remove. It waits longer, so that a failing store is not asked without pause however short the grace period.
+    private readonly Queue<(long At, BlobKey[] Roots, BlobKey[] Blobs)> _stuck = new();
 
     /// <summary>How long until the first batch is due; null: none waits.</summary>
-    public TimeSpan? DueIn => _due.TryPeek(out var next) ? Max((Mutation.RemovedAtOnce ? TimeSpan.Zero : options.RemoveAfter) - time.GetElapsedTime(next.At), TimeSpan.Zero) : null;
+    public TimeSpan? DueIn => (NewDueIn, StuckDueIn) switch
+    {
+        (null, var stuck) => stuck,
+        (var due, null) => due,
+        var (due, stuck) => due < stuck ? due : stuck,
+    };
+
+    private TimeSpan? NewDueIn => Remaining(_due, Mutation.RemovedAtOnce ? TimeSpan.Zero : options.RemoveAfter);
+
+    private TimeSpan? StuckDueIn => Remaining(_stuck, options.RemoveAfter > options.RetryDelayMax ? options.RemoveAfter : options.RetryDelayMax);
 
     /// <summary>Takes note of what a durable checkpoint has made free.</summary>
     public void Add(BlobKey[] roots, BlobKey[] blobs)
@@ -30,23 +52,24 @@ internal sealed class Remover(
         if (roots.Length + blobs.Length > 0) _due.Enqueue((time.GetTimestamp(), roots, blobs));
     }
 
-    /// <summary>Removes what is due. What the store fails to remove is tried again after another grace period.</summary>
+    /// <summary>Removes what is due. What the store fails to remove is tried again later.</summary>
     /// <exception cref="FencedException">A newer epoch exists; nothing more may be removed.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         while (DueIn == TimeSpan.Zero)
         {
-            var (_, roots, blobs) = _due.Dequeue();
+            var (_, roots, blobs) = NewDueIn == TimeSpan.Zero ? _due.Dequeue() : _stuck.Dequeue();
             await writer.RefuseIfFencedAsync(cancellationToken);
             var stuck = await RemoveAsync(roots, cancellationToken);
             if (stuck.Length > 0)
             {
-                Add(stuck, blobs);
+                _stuck.Enqueue((time.GetTimestamp(), stuck, blobs));
                 continue;
             }
 
             if (roots.Length > 0) await writer.RefuseIfFencedAsync(cancellationToken);
-            Add([], await RemoveAsync(blobs, cancellationToken));
+            stuck = await RemoveAsync(blobs, cancellationToken);
+            if (stuck.Length > 0) _stuck.Enqueue((time.GetTimestamp(), [], stuck));
         }
     }
 
@@ -66,9 +89,14 @@ internal sealed class Remover(
     {
         try
         {
-            if (!await mayRemove(key, cancellationToken)) return true; // Nobody will ask again before a later checkpoint frees it.
+            if (!await target.MayRemoveAsync(key, cancellationToken))
+            {
+                target.Kept(key);
+                return true;
+            }
+
             await store.DeleteAsync(key, cancellationToken);
-            removed(key);
+            target.Removed(key);
             return true;
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -78,5 +106,10 @@ internal sealed class Remover(
         }
     }
 
-    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
+    private TimeSpan? Remaining(Queue<(long At, BlobKey[] Roots, BlobKey[] Blobs)> queue, TimeSpan wait)
+    {
+        if (!queue.TryPeek(out var next)) return null;
+        var remaining = wait - time.GetElapsedTime(next.At);
+        return remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
+    }
 }

@@ -37,6 +37,10 @@ internal sealed class Cleaner(
     private const int RangeMaxBytes = 8 << 20;
 
     private readonly HashSet<uint> _damaged = [];
+
+    // Those, and victims since the last checkpoint: if one still has live blocks, an overlay hides them, or they were counted wrong. To
+    // choose it again at once would win nothing, again and again.
+    private readonly HashSet<uint> _excluded = [];
     private readonly CompressionHistory _history = new();
     private readonly Pace _pace = new(options.CleanBytesPerSecond, time);
 
@@ -45,7 +49,14 @@ internal sealed class Cleaner(
     {
         const double Urgent = 0.1;
         var bound = options.CleanAbove + (uploader.PendingBytes >= options.SegmentBytes ? Urgent : 0);
-        lock (gate) return VictimChoice.Garbage(index.Segments) > bound;
+        lock (gate) return VictimChoice.Garbage(index.Segments, _excluded) > bound;
+    }
+
+    /// <summary>A checkpoint has merged all overlays: what still counts as live can be chosen again.</summary>
+    public void CountsAreExact()
+    {
+        _excluded.Clear();
+        _excluded.UnionWith(_damaged);
     }
 
     /// <summary>Cleans up to one segment's worth of survivors; false when there is nothing that can be cleaned.</summary>
@@ -57,7 +68,7 @@ internal sealed class Cleaner(
         lock (gate)
         {
             covered = (uint)index.Position.Sequence;
-            victims = VictimChoice.Choose(index.Segments, covered, options.SegmentBytes / volume.BlockSizeBytes, _damaged.Contains);
+            victims = VictimChoice.Choose(index.Segments, covered, options.SegmentBytes / volume.BlockSizeBytes, _excluded.Contains);
         }
 
         if (victims.Count == 0) return false;
@@ -73,6 +84,7 @@ internal sealed class Cleaner(
             {
                 // It stays as it is, with what can still be read of it.
                 _damaged.Add(victim.Sequence);
+                _excluded.Add(victim.Sequence);
                 VolumeLog.CleanFailed(logger, volume.Name, victim.Sequence, e.Message);
             }
         }
@@ -95,6 +107,7 @@ internal sealed class Cleaner(
             bytes += length;
         }
 
+        foreach (var victim in victims) _excluded.Add(victim.Sequence);
         VolumeLog.Cleaned(logger, volume.Name, victims.Count, survivors.Count, bytes);
         await _pace.TakeAsync(bytes, cancellationToken);
         return true;

@@ -10,7 +10,8 @@ namespace Gateway.Volumes.Cleaning;
 /// <summary>Makes sure, before a segment is removed, that nothing refers to it: by its own index and the map, not by the count of its live blocks alone.</summary>
 internal sealed class SegmentVerifier(IBlobStore store, VolumeRecord volume, VolumeKeys keys, BucketIndex index, Lock gate, MapLoader loader, ILogger logger)
 {
-    /// <summary>False if the map refers to it after all.</summary>
+    /// <summary>False if the map refers to it after all, or if that cannot be known since its index is damaged.</summary>
+    /// <exception cref="VolumeException">A piece of the map is damaged: not known.</exception>
     /// <exception cref="BlobStoreException">The store failed: not known.</exception>
     public async Task<bool> IsFreeAsync(SegmentId id, CancellationToken cancellationToken)
     {
@@ -32,9 +33,11 @@ internal sealed class SegmentVerifier(IBlobStore store, VolumeRecord volume, Vol
         {
             return true; // Removed before, but no checkpoint knew.
         }
-        catch (VolumeException)
+        catch (Exception e) when (e is VolumeException or BlobStoreException { Kind: BlobErrorKind.Corrupt })
         {
-            return true; // Damaged, and nothing counts on it: without an index, the count decides.
+            // What is wrong with it may be wrong with the count, too; and what is left of it may be all that a repair can go by.
+            VolumeLog.SegmentUnproven(logger, volume.Name, id, e.Message);
+            return false;
         }
 
         foreach (var entry in entries)

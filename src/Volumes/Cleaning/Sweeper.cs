@@ -19,7 +19,7 @@ internal sealed class Sweeper(IBlobStore store, VolumeKeys keys, long epoch, Buc
             if (VolumeKeys.TryParseCheckpoint(blob.Name.AsSpan(keys.CheckpointPrefix.Length), out var id) && id.Epoch < epoch) roots.Add(keys.Checkpoint(id));
         var blobs = new List<BlobKey>();
         await foreach (var blob in store.ListAsync(keys.MapPrefix, null, cancellationToken))
-            if (VolumeKeys.TryParseMapBlob(blob.Name.AsSpan(keys.MapPrefix.Length), out var id) && id.Epoch < epoch && !IsNeeded(id)) blobs.Add(keys.MapBlob(id));
+            if (VolumeKeys.TryParseMapBlob(blob.Name.AsSpan(keys.MapPrefix.Length), out var id) && id.Epoch < epoch && (Mutation.LiveMapBlobSwept || !IsNeeded(id))) blobs.Add(keys.MapBlob(id));
         await foreach (var blob in store.ListAsync(keys.LogPrefix, null, cancellationToken))
             if (VolumeKeys.TryParseSegment(blob.Name.AsSpan(keys.LogPrefix.Length), out var id) && id.Epoch < epoch && !IsNeeded(id)) blobs.Add(keys.Segment(id));
         return ([.. roots], [.. blobs]);

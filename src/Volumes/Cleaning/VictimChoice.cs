@@ -8,14 +8,17 @@ internal static class VictimChoice
     /// <summary>
     /// Space that cleaning could win: the share of all blocks that nothing refers to any more. Segments without any live block do not count: they go by themselves.
     /// </summary>
-    public static double Garbage(SegmentTable table)
+    /// <param name="table">All segments.</param>
+    /// <param name="excluded">Sequences of those that cannot be cleaned, however much garbage is in them.</param>
+    public static double Garbage(SegmentTable table, IReadOnlyCollection<uint> excluded)
     {
-        long total = 0, live = 0;
-        foreach (var segment in table.Segments())
+        var total = table.TotalBlocks - table.DeadBlocks;
+        var live = table.LiveBlocks;
+        foreach (var sequence in excluded)
         {
-            if (segment.LiveBlocks == 0) continue;
-            total += segment.TotalBlocks;
-            live += segment.LiveBlocks;
+            if (!table.TryGet(sequence, out var segment) || segment.LiveBlocks == 0) continue;
+            total -= segment.TotalBlocks;
+            live -= segment.LiveBlocks;
         }
 
         return total == 0 ? 0 : 1 - ((double)live / total);

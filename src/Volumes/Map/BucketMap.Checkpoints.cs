@@ -155,6 +155,15 @@ internal sealed partial class BucketMap
         }
     }
 
+    /// <summary>Stored pages from a number on that are not in memory, up to <paramref name="pagesMax"/>, in order of their numbers.</summary>
+    public MissingPiece[] UnloadedPages(int first, int pagesMax)
+    {
+        var unloaded = new List<MissingPiece>();
+        for (var p = first; p < _pages.Length && unloaded.Count < pagesMax; p++)
+            if (!_pagePointers[p].IsNone && _pages[p] is not { IsLoaded: true }) unloaded.Add(new MissingPiece(true, p, _pagePointers[p]));
+        return [.. unloaded];
+    }
+
     private void FreezeLeaf(MapPage page, int p, int slot, MapLeaf leaf, List<FrozenLeaf> leaves)
     {
         Account(page, slot, -1);

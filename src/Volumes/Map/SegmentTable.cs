@@ -29,6 +29,12 @@ internal sealed class SegmentTable
     /// <summary>How many of them the map refers to.</summary>
     public long LiveBlocks { get; private set; }
 
+    /// <summary>Bytes of the segments without a live block.</summary>
+    public long DeadLengthBytes { get; private set; }
+
+    /// <summary>Blocks of data in the segments without a live block.</summary>
+    public long DeadBlocks { get; private set; }
+
     /// <summary>Blocks that were to be subtracted from segments that had no live ones left. Other than 0: a bug, or a forged map.</summary>
     public long UnderflowBlocks { get; private set; }
 
@@ -62,8 +68,9 @@ internal sealed class SegmentTable
         if (FindPage(sequence) is not { } page || !page.Entries[sequence % SegmentsPerPage].Exists) throw new InvalidOperationException($"Segment {sequence} is not in the table.");
         ref var entry = ref page.Entries[sequence % SegmentsPerPage];
         if (blocks > entry.TotalBlocks - entry.LiveBlocks) throw new InvalidOperationException($"Segment {sequence} has {entry.TotalBlocks} blocks, {entry.LiveBlocks} of them live: {blocks} more cannot be.");
+        Account(entry, -1);
         entry.LiveBlocks += blocks;
-        LiveBlocks += blocks;
+        Account(entry, 1);
         page.IsDirty = true;
     }
 
@@ -75,8 +82,10 @@ internal sealed class SegmentTable
         var subtracted = Math.Min(blocks, live);
         UnderflowBlocks += blocks - subtracted;
         if (subtracted == 0) return;
-        page!.Entries[sequence % SegmentsPerPage].LiveBlocks -= subtracted;
-        LiveBlocks -= subtracted;
+        ref var entry = ref page!.Entries[sequence % SegmentsPerPage];
+        Account(entry, -1);
+        entry.LiveBlocks -= subtracted;
+        Account(entry, 1);
         page.IsDirty = true;
     }
 
@@ -217,6 +226,9 @@ internal sealed class SegmentTable
         LengthBytes += sign * (long)entry.LengthBytes;
         TotalBlocks += sign * (long)entry.TotalBlocks;
         LiveBlocks += sign * (long)entry.LiveBlocks;
+        if (entry.LiveBlocks > 0) return;
+        DeadLengthBytes += sign * (long)entry.LengthBytes;
+        DeadBlocks += sign * (long)entry.TotalBlocks;
     }
 
     private void CheckFrozen(FrozenSegmentTable frozen)

@@ -138,6 +138,7 @@ internal sealed record SeedPlan
             JournalRot = !calm && random.Next(10) == 0,
             IsCalm = calm,
         };
+        if (random.Next(4) == 0) plan = Restless(plan, random);
         if (random.Next(2) == 0) return plan;
         return plan with
         {
@@ -152,4 +153,23 @@ internal sealed record SeedPlan
         double Rate() => storeFaults && random.Next(2) == 0 ? 0.002 * (1 << random.Next(6)) : 0;
         double DiskRate() => diskFaults && random.Next(2) == 0 ? 0.002 : 0;
     }
+
+    /// <summary>Checkpoints, cleaning and removal never rest, gateways take over in the middle of them, and most of the map stays as it is for long.</summary>
+    private static SeedPlan Restless(SeedPlan plan, Random random) => plan with
+    {
+        BlockBytes = 4096,
+        Blocks = 2048 << random.Next(2),
+        HotBlocks = 64,
+        Hosts = 2 + random.Next(2),
+        CommandsMax = random.Next(5, 30),
+        Options = plan.Options with
+        {
+            SealAfter = TimeSpan.FromMilliseconds(50 << random.Next(3)),
+            MapBytes = 256,
+            CheckpointSegments = 1 + random.Next(3),
+            CheckpointSegmentsMin = 1,
+            CheckpointIdle = TimeSpan.FromMilliseconds(20 << random.Next(5)),
+            RemoveAfter = plan.Options.CommandTimeout + TimeSpan.FromSeconds(1),
+        },
+    };
 }

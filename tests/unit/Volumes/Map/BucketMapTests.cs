@@ -259,6 +259,21 @@ public class BucketMapTests
     }
 
     [Fact]
+    public void Evict_WhileACheckpointTakesAPageWithoutLeaves_KeepsThePage()
+    {
+        var world = Stored((0, 32));
+        world.Map.MarkPageDirty(0);
+        world.Freeze();
+
+        world.Map.Evict(0);
+        world.Map.Evict(0);
+        world.Publish();
+
+        Empty(world);
+        world.AssertAllSame();
+    }
+
+    [Fact]
     public void MarkPageDirty_OfAnUnloadedPage_WritesItAgain()
     {
         var world = Stored((0, 32));
