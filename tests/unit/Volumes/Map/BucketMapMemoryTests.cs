@@ -62,6 +62,14 @@ public class BucketMapMemoryTests(ITestOutputHelper output)
     [InlineData(true)]
     public void Map_SequentialGibibyte_TakesLittle(bool compressed)
     {
+        // The least of some: what else the process allocates meanwhile is not the map's.
+        var perSpan = Enumerable.Range(0, 5).Min(_ => MeasureSequential(compressed));
+        output.WriteLine($"{perSpan:F0} bytes per span of 2 MiB.");
+        Assert.InRange(perSpan, 0, compressed ? 380 : 110);
+    }
+
+    private static double MeasureSequential(bool compressed)
+    {
         const int Frames = (1 << 30) / FrameHeader.PayloadMaxBytes;
         const int FramesPerSegment = 64;
         var segments = NewSegments(Frames / FramesPerSegment, FramesPerSegment * 32);
@@ -80,9 +88,8 @@ public class BucketMapMemoryTests(ITestOutputHelper output)
 
         // Half a page of pointers, 8 KiB, is in it.
         var perSpan = (GC.GetTotalMemory(forceFullCollection: true) - before) / 512.0;
-        output.WriteLine($"{perSpan:F0} bytes per span of 2 MiB.");
-        Assert.InRange(perSpan, 0, compressed ? 380 : 110);
         GC.KeepAlive(map);
+        return perSpan;
     }
 
     [Theory]
