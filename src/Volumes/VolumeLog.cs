@@ -142,23 +142,23 @@ internal static partial class VolumeLog
         Message = "{Store} does not do what fencing rests on; it is used because leaseSeconds is 0, which declares that there is one gateway only. {Reason}")]
     public static partial void StoreNotTrusted(ILogger logger, string store, string reason);
 
-    [LoggerMessage(EventId = 338, EventName = "SegmentUnproven", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 360, EventName = "SegmentUnproven", Level = LogLevel.Warning,
         Message = "Volume {Volume}: segment {Segment} was counted as free, but its own index cannot prove it. It is kept and takes space. {Reason}")]
     public static partial void SegmentUnproven(ILogger logger, string volume, SegmentId segment, string reason);
 
-    [LoggerMessage(EventId = 339, EventName = "HousekeepingFailed", Level = LogLevel.Error,
+    [LoggerMessage(EventId = 361, EventName = "HousekeepingFailed", Level = LogLevel.Error,
         Message = "Volume {Volume}: its housekeeping failed for a reason that should not be, and will be tried again. Until it succeeds, space does not come back and an opening takes longer; data is not at risk. Please report this: it is a bug.")]
     public static partial void HousekeepingFailed(ILogger logger, string volume, Exception exception);
 
-    [LoggerMessage(EventId = 348, EventName = "SweepFailed", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 362, EventName = "SweepFailed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: what earlier writers left behind could not be looked for; it will be tried again. {Reason}")]
     public static partial void SweepFailed(ILogger logger, string volume, string reason);
 
-    [LoggerMessage(EventId = 358, EventName = "SpaceUsed", Level = LogLevel.Information,
+    [LoggerMessage(EventId = 364, EventName = "SpaceUsed", Level = LogLevel.Information,
         Message = "Volume {Volume}: {Segments} segments of {SegmentBytes} bytes, of which {DeadBytes} bytes wait to be removed; {LiveBytes} bytes of the volume have data. The map takes {MapBytes} bytes, {MapLiveBytes} of them in use.")]
     public static partial void SpaceUsed(ILogger logger, string volume, long segments, long segmentBytes, long deadBytes, long liveBytes, long mapBytes, long mapLiveBytes);
 
-    [LoggerMessage(EventId = 349, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
+    [LoggerMessage(EventId = 363, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
         Message = "Volume {Volume}: of map blob {Number} more was freed than was in use. It is kept for good. Please report this: it is a bug.")]
     public static partial void MapBlobMiscounted(ILogger logger, string volume, uint number);
 }

@@ -79,6 +79,8 @@ public class SegmentTableTests
 
         Assert.Equal(model.Values, table.Segments());
         Assert.Equal((model.Count, model.Values.Sum(s => (long)s.LengthBytes), model.Values.Sum(s => (long)s.TotalBlocks), model.Values.Sum(s => (long)s.LiveBlocks)), (table.Count, table.LengthBytes, table.TotalBlocks, table.LiveBlocks));
+        Assert.Equal(model.Values.Where(s => s.LiveBlocks == 0).Sum(s => (long)s.LengthBytes), table.DeadLengthBytes);
+        Assert.Equal(model.Values.Where(s => s.LiveBlocks == 0).Sum(s => (long)s.TotalBlocks), table.DeadBlocks);
         Assert.All(model.Values, s => Assert.True(table.TryGet(s.Sequence, out var found) && found == s));
         Assert.False(table.TryGet(next + 1, out _));
         Assert.Equal(0, table.UnderflowBlocks);
