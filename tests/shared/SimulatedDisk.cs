@@ -28,6 +28,9 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 
     public int Flushes { get; private set; }
 
+    /// <summary>Calls of <see cref="WriteAsync"/> that succeeded.</summary>
+    public int Writes { get; private set; }
+
     public ValueTask WriteAsync(ScatterList content, long offsetBytes)
     {
         if (WriteFailure is { } failure) throw failure;
@@ -37,6 +40,7 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
             if (offsetBytes + length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
             content.CopyTo(0, _current.AsSpan((int)offsetBytes, length));
             for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + length; sector++) _dirtySectors.Add(sector);
+            Writes++;
         }
 
         return ValueTask.CompletedTask;
