@@ -38,6 +38,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Part of a segment, by data and by writes, that is sealed whole or not at all: batches are kept together up to there.</summary>
     private const int StretchShare = 16;
 
+    /// <summary>Room for what is pending while the store keeps up; beyond it the queue grows.</summary>
+    private const int PendingStretches = 64;
+
     private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -52,7 +55,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(JournalStretch Stretch, long At)> _pending = new();
+    private readonly Queue<(JournalStretch Stretch, long At)> _pending = new(PendingStretches);
     private (JournalStretch Stretch, long At) _newest; // Behind all that is pending; a batch count of 0: none.
     private readonly Queue<MovedRequest> _moved = new();
     private readonly Queue<Upload> _uploads = new();

@@ -1,6 +1,7 @@
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Tests.Shared;
+using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace Gateway.Volumes.Tests.Journal;
@@ -125,13 +126,13 @@ public class JournalBurstTests
     {
         const int Depth = 32;
         const int Blocks = 256;
+        SynchronizationContext.SetSynchronizationContext(null); // The test runner's would take the continuations elsewhere, the engine's loops with them.
         var options = new VolumeOptions { SegmentBytes = 64 << 20, SealAfter = TimeSpan.FromHours(1) };
         await using var world = new VolumeWorld { BlockBytes = 4096 };
         await world.CreateAsync(Blocks * 4096);
         var journal = new JournalOptions { Directory = null, CapacityBytes = 1 << 30 };
-        var opener = new VolumeOpener(world.Store, options, journal, "test", TimeProvider.System, new Random(1), Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var opener = new VolumeOpener(world.Store, options, journal, "test", TimeProvider.System, new Random(1), NullLogger.Instance);
         await using var volume = await opener.OpenAsync(VolumeWorld.Name, default);
-        SynchronizationContext.SetSynchronizationContext(null); // The test runner's would take the continuations elsewhere.
         var unit = new LogicalUnit(volume, new LogicalUnitOptions());
         using var memory = new NativeBuffer(4096);
         memory.Span.Fill(0xA5);
@@ -167,7 +168,11 @@ public class JournalBurstTests
             }
 
             unit.EndBurst();
-            foreach (var command in running) command.GetAwaiter().GetResult();
+            foreach (var command in running)
+            {
+                while (!command.IsCompleted) Thread.Yield(); // At first the engine's loops may still be on their way to where they wait.
+                command.GetAwaiter().GetResult();
+            }
         }
     }
 
