@@ -18,7 +18,12 @@ internal sealed class AppenderWorld : IJournalSink, IAsyncDisposable
         Disk = disk;
         File = journal;
         Appender = new JournalAppender(journal, this, 1, 1, journal.Head, BlockBytes, options, Time);
+
+        // The engine's loops come back to where they were started; the test runner's context would run them at some later time.
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
         Appender.Start();
+        SynchronizationContext.SetSynchronizationContext(context);
     }
 
     public ManualTime Time { get; } = new();

@@ -58,7 +58,7 @@ public sealed class LocalJournalTests : IDisposable
         var refusal = await Assert.ThrowsAsync<VolumeException>(() => OpenAsync(_folder));
 
         Assert.Equal(VolumeErrorKind.LocalDisk, refusal.Kind);
-        Assert.Contains("in use by another process", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("by another process", refusal.Message, StringComparison.Ordinal);
         Assert.Equal(BlockResult.Success, await VolumeWorld.WriteAsync(volume, 1, VolumeWorld.Tagged(2, 1), fua: true));
         await volume.DrainAsync(default); // Nobody fenced it.
     }
@@ -82,7 +82,7 @@ public sealed class LocalJournalTests : IDisposable
     [Fact]
     public async Task DiskFile_WrittenWhileItsSpaceIsFilled_KeepsEveryWriteAndZeroesTheRest()
     {
-        const int Pages = 8192; // 32 MiB.
+        const int Pages = 2048; // 16 steps of the filling.
         var path = Path.Combine(_folder, "file");
         using var page = new NativeBuffer(4096);
         var list = new ScatterList();
