@@ -80,7 +80,7 @@ async Task MeasureBuildAsync(string name, int writeBytes, byte[] data, VolumeCom
     };
     using var disk = new MemoryDisk(new byte[64 << 20]);
     using var journal = await JournalFile.CreateAsync(disk, volume.Id, volume.Id, 0);
-    var batches = new List<JournalBatch>();
+    var batches = new List<JournalStretch>();
     var random = new Random(1);
     var writes = (8 << 20) / writeBytes;
     var perBatch = Math.Min(32, (1 << 20) / writeBytes);
@@ -103,7 +103,7 @@ async Task MeasureBuildAsync(string name, int writeBytes, byte[] data, VolumeCom
         var list = new ScatterList();
         list.Add(batch);
         await journal.AppendAsync(list);
-        batches.Add(new JournalBatch(header, perBatch * writeBytes));
+        batches.Add(new JournalStretch(new JournalBatch(header, perBatch * writeBytes)));
     }
 
     var builder = new SegmentBuilder(volume, journal, SegmentBufferPool.Shared);

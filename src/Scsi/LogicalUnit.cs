@@ -8,7 +8,7 @@ namespace Gateway.Scsi;
 /// parameter lists are not trusted; none makes <see cref="ExecuteAsync"/> throw. An exception of the device is a bug and comes through.
 /// What is promised to initiators, command by command, is in docs/semantics.md.
 /// </remarks>
-public sealed class LogicalUnit : IScsiTarget
+public sealed class LogicalUnit : IScsiTarget, IBurstTarget
 {
     private readonly UnitState _unit;
     private readonly InquiryCommand _inquiry;
@@ -23,6 +23,7 @@ public sealed class LogicalUnit : IScsiTarget
     private readonly SynchronizeCacheCommand _synchronizeCache;
     private readonly WriteSameCommand _writeSame;
     private readonly UnmapCommand _unmap;
+    private readonly IBurstTarget? _bursts;
 
     /// <summary>Makes a unit over a device whose geometry, but for its capacity, stays as it is.</summary>
     /// <exception cref="ArgumentException">The options have faults; the message names all of them.</exception>
@@ -43,6 +44,7 @@ public sealed class LogicalUnit : IScsiTarget
         _synchronizeCache = new SynchronizeCacheCommand(_unit);
         _writeSame = new WriteSameCommand(_unit);
         _unmap = new UnmapCommand(_unit);
+        _bursts = device as IBurstTarget;
     }
 
     /// <summary>WCE, as MODE SELECT or the kernel's RECONFIG last set it. Clear, writes that start from now on are durable when they complete.</summary>
@@ -61,6 +63,12 @@ public sealed class LogicalUnit : IScsiTarget
 
     /// <summary>Has the next command of any initiator, but for those that must not, end with UNIT ATTENTION. After a resize, for one.</summary>
     public void RaiseUnitAttention(UnitAttention attention) => _unit.Attentions.Raise(attention);
+
+    /// <inheritdoc/>
+    public void BeginBurst() => _bursts?.BeginBurst();
+
+    /// <inheritdoc/>
+    public void EndBurst() => _bursts?.EndBurst();
 
     /// <inheritdoc/>
     public ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken)

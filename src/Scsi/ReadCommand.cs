@@ -17,19 +17,9 @@ internal sealed class ReadCommand(UnitState unit)
         var isWhole = length == command.Data.LengthBytes && length == cdb.Range.Blocks * unit.BlockLengthBytes;
         if (cdb.Fua || !isWhole || length == 0) return ExecuteUnusualAsync(cdb, command, length, isWhole, cancellationToken);
         var reading = unit.Device.ReadAsync(cdb.Range, command.Data, cancellationToken);
-        if (!reading.IsCompletedSuccessfully) return CompleteAsync(reading, command, length);
-        Complete(reading.GetAwaiter().GetResult(), command, length);
+        if (!reading.IsCompletedSuccessfully) return command.Pending.CompleteAsync(reading, length);
+        PendingCommand.Answer(command, reading.GetAwaiter().GetResult(), length);
         return ValueTask.CompletedTask;
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private static async ValueTask CompleteAsync(ValueTask<BlockResult> reading, ScsiCommand command, int lengthBytes) =>
-        Complete(await reading, command, lengthBytes);
-
-    private static void Complete(BlockResult result, ScsiCommand command, int lengthBytes)
-    {
-        if (result.IsSuccess) command.CompleteGood(lengthBytes);
-        else SenseMapping.Complete(command, result);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -45,7 +35,7 @@ internal sealed class ReadCommand(UnitState unit)
                 : await ReadPartAsync(cdb.Range.Lba, command.Data, lengthBytes, cancellationToken);
         }
 
-        Complete(result, command, lengthBytes);
+        PendingCommand.Answer(command, result, lengthBytes);
     }
 
     /// <summary>Reads into the first <paramref name="lengthBytes"/> bytes of a buffer that is shorter or longer than the CDB asks for.</summary>

@@ -9,6 +9,7 @@ public sealed class ScsiCommand
 
     private readonly byte[] _cdb = new byte[CdbLengthMaxBytes];
     private int _cdbLengthBytes;
+    private PendingCommand? _pending;
 
     /// <summary>The command descriptor block. At least 6 bytes once set; at least as many as its operation code calls for.</summary>
     public ReadOnlySpan<byte> Cdb => _cdb.AsSpan(0, _cdbLengthBytes);
@@ -27,6 +28,9 @@ public sealed class ScsiCommand
 
     /// <summary>For commands that read: how many bytes of <see cref="Data"/> were filled. Null: not a Data-In command, or all of them.</summary>
     public int? DataInLengthBytes { get; private set; }
+
+    /// <summary>Its way of waiting for a device.</summary>
+    internal PendingCommand Pending => _pending ??= new PendingCommand(this);
 
     /// <summary>Takes a copy of the CDB and forgets the previous command, its data list included.</summary>
     public void Begin(ReadOnlySpan<byte> cdb)

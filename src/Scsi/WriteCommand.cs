@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace Gateway.Scsi;
 
 /// <summary>WRITE (6), (10), (12) and (16) (SBC-4 5.37 to 5.40). With WCE clear, every write is one with FUA.</summary>
@@ -9,22 +7,25 @@ namespace Gateway.Scsi;
 /// </remarks>
 internal sealed class WriteCommand(UnitState unit)
 {
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken)
+    public ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken)
     {
         var cdb = BlockCdb.Decode(command.Cdb);
-        if (!UnitState.AdmitProtection(command, cdb)) return;
-        if (!unit.AdmitWrite(command)) return;
-        if (!unit.AdmitRange(command, cdb, unit.Limits.TransferBlocksMax)) return;
+        if (!UnitState.AdmitProtection(command, cdb) || !unit.AdmitWrite(command) || !unit.AdmitRange(command, cdb, unit.Limits.TransferBlocksMax)) return ValueTask.CompletedTask;
         if (command.Data.LengthBytes != cdb.Range.Blocks * unit.BlockLengthBytes)
         {
             command.CompleteCheckCondition(SenseCodes.InvalidFieldInCommandInformationUnit);
-            return;
+            return ValueTask.CompletedTask;
         }
 
-        var result = BlockResult.Success;
-        if (cdb.Range.Blocks > 0)
-            result = await unit.Device.WriteAsync(cdb.Range, command.Data, cdb.Fua || !unit.WriteCacheEnabled, cancellationToken);
-        SenseMapping.Complete(command, result);
+        if (cdb.Range.Blocks == 0)
+        {
+            command.CompleteGood();
+            return ValueTask.CompletedTask;
+        }
+
+        var writing = unit.Device.WriteAsync(cdb.Range, command.Data, cdb.Fua || !unit.WriteCacheEnabled, cancellationToken);
+        if (!writing.IsCompletedSuccessfully) return command.Pending.CompleteAsync(writing);
+        PendingCommand.Answer(command, writing.GetAwaiter().GetResult());
+        return ValueTask.CompletedTask;
     }
 }

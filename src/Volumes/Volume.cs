@@ -19,7 +19,7 @@ namespace Gateway.Volumes;
 /// wins, and the bucket's. Blocks in neither read as zeroes.
 /// </summary>
 /// <remarks>Opened by <see cref="VolumeOpener"/>. After a local failure or the loss of ownership it answers every command with that.</remarks>
-public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
+public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalSink, IUploadTarget, IHousekeptVolume, IAsyncDisposable
 {
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
@@ -121,6 +121,12 @@ public sealed class Volume : IBlockDevice, IBlockPlaces, IJournalSink, IUploadTa
         if (_completions.IsHolding) return WriteAfterRenewalAsync(range, null, forceUnitAccess, cancellationToken);
         return AppendAsync(range, null, forceUnitAccess, _time.GetTimestamp());
     }
+
+    /// <summary>Has the writes that follow wait for each other: they are appended to the journal together.</summary>
+    public void BeginBurst() => _appender.BeginBurst();
+
+    /// <summary>Appends what has waited, and starts the flushes that came meanwhile.</summary>
+    public void EndBurst() => _appender.EndBurst();
 
     public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => _appender.FlushAsync();
 

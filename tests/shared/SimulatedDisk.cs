@@ -32,14 +32,19 @@ internal sealed class SimulatedDisk(string name, byte[] durable) : IJournalDisk
 
     public int Flushes { get; private set; }
 
+    /// <summary>Calls of <see cref="WriteAsync"/> that succeeded.</summary>
+    public int Writes { get; private set; }
+
     public ValueTask WriteAsync(ScatterList content, long offsetBytes)
     {
         if (WriteFailure is { } failure) throw failure;
         lock (_gate)
         {
-            if (offsetBytes + content.LengthBytes > _current.Length) throw new IOException("Write past the end of the simulated disk.");
-            content.CopyTo(0, _current.AsSpan((int)offsetBytes, content.LengthBytes)); // Without a copy in between: tests count what writes allocate.
-            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + content.LengthBytes; sector++) _dirtySectors.Add(sector);
+            var length = content.LengthBytes;
+            if (offsetBytes + length > _current.Length) throw new IOException("Write past the end of the simulated disk.");
+            content.CopyTo(0, _current.AsSpan((int)offsetBytes, length));
+            for (var sector = offsetBytes / SectorBytes; sector * SectorBytes < offsetBytes + length; sector++) _dirtySectors.Add(sector);
+            Writes++;
         }
 
         return ValueTask.CompletedTask;

@@ -18,7 +18,7 @@ internal sealed class VolumeTarget(
     TcmuBackstore backstore,
     VolumeOptions options,
     TimeProvider time,
-    ILogger logger) : IScsiTarget, IAsyncDisposable
+    ILogger logger) : IScsiTarget, IBurstTarget, IAsyncDisposable
 {
     /// <summary>What every unit must take, whatever hw_max_sectors says.</summary>
     private const int TransferLengthMinBytes = 64 << 10;
@@ -65,6 +65,11 @@ internal sealed class VolumeTarget(
 
     public ValueTask ExecuteAsync(ScsiCommand command, CancellationToken cancellationToken) =>
         _unit is { } unit ? unit.ExecuteAsync(command, cancellationToken) : ExecuteWhenOpenAsync(command, cancellationToken);
+
+    /// <remarks>Until the first command has made the unit, nothing is gained by bursts.</remarks>
+    public void BeginBurst() => _unit?.BeginBurst();
+
+    public void EndBurst() => _unit?.EndBurst();
 
     /// <summary>Switches the write cache, as a write of emulate_write_cache asks for.</summary>
     public async Task SetWriteCacheAsync(bool enabled)

@@ -25,8 +25,8 @@ public enum RingDeviceState
 /// <remarks>
 /// One dedicated thread owns the ring. Each pass: (1) answer what completed on other threads; (2) take new entries until a batch is full and
 /// start each command; what completes at once is answered at once. In this order neither starves the other: without new entries the
-/// completions run out. (3) publish cmd_tail and write one doorbell; (4) if nothing was done,
-/// sleep until the doorbell or a completion. It allocates nothing per command once its pools have grown to the load.
+/// completions run out. (3) if there were several, the target was told that they come together (<see cref="IBurstTarget"/>), and what it then did
+/// with them in one go is answered; (4) publish cmd_tail and write one doorbell; (5) if nothing was done, sleep until the doorbell or a completion. It allocates nothing per command once its pools have grown to the load.
 /// Commands in flight are bounded by the kernel: at most 65,535, and what ring and data area hold.
 /// The public members are thread safe.
 /// </remarks>
@@ -42,6 +42,7 @@ public sealed class RingDevice : IAsyncDisposable
     private readonly IRingPort _port;
     private readonly CommandRing _ring;
     private readonly IScsiTarget _target;
+    private readonly IBurstTarget? _bursts;
     private readonly RingDeviceOptions _options;
     private readonly TaskManagementHandler? _taskManagement;
     private readonly TimeProvider _time;
@@ -87,6 +88,7 @@ public sealed class RingDevice : IAsyncDisposable
     {
         (_name, _port, _target, _options, _taskManagement, _time, _logger) = (name, port, target, options, taskManagement, time, logger);
         _completed = new CompletionStack(_wake);
+        _bursts = target as IBurstTarget;
         try
         {
             _ring = new CommandRing(port.Memory);
@@ -206,11 +208,18 @@ public sealed class RingDevice : IAsyncDisposable
     private bool TakeEntries()
     {
         var worked = false;
+        var inBurst = false;
         try
         {
             while (_taking && !_stopping && !BatchIsFull && _ring.TryTake(out var entry, out var bytes, out var offset))
             {
                 worked = true;
+                if (!inBurst && _bursts is not null && _ring.HasNew)
+                {
+                    inBurst = true;
+                    _bursts.BeginBurst();
+                }
+
                 switch (entry.Op)
                 {
                     case RingOp.Command:
@@ -229,7 +238,12 @@ public sealed class RingDevice : IAsyncDisposable
         {
             Break(e.Message, null);
         }
+        finally
+        {
+            if (inBurst) _bursts!.EndBurst();
+        }
 
+        if (inBurst) AnswerCompleted(); // What a burst ends with belongs to this pass, not to the next one's answers.
         return worked;
     }
 

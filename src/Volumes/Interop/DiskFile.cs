@@ -46,6 +46,9 @@ internal sealed partial class DiskFile : IJournalDisk
 
     public long LengthBytes { get; }
 
+    /// <summary>No place of it is unwritten any more, or no more of them will be filled.</summary>
+    public bool IsFilled => _isFilled;
+
     /// <summary>Makes a file of <paramref name="lengthBytes"/> with its space reserved, so that no later write can run out of it.</summary>
     /// <remarks>An unfinished one of that name is taken over if nobody has it open: the lock comes before any change.</remarks>
     /// <exception cref="IOException">Another process works on it, or there is no room.</exception>

@@ -58,6 +58,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private long _waitingBytes;
     private volatile BlockError _failure;
     private volatile bool _inBurst;
+    private int _flushWaits; // 1: a flush came in a burst, whose end starts it.
     private volatile bool _stopping;
 
     // Of the append loop alone.
@@ -106,17 +107,19 @@ internal sealed class JournalAppender : IAsyncDisposable
         _flusher.Start();
     }
 
-    /// <summary>More writes follow at once: none of them starts an append before <see cref="EndBurst"/>, which must come soon.</summary>
+    /// <summary>More commands follow at once: neither an append nor a flush starts before <see cref="EndBurst"/>, which must come soon.</summary>
     public void BeginBurst() => _inBurst = true;
 
-    /// <summary>Appends what was queued meanwhile.</summary>
+    /// <summary>Appends what was queued meanwhile, then starts the flush that was asked for: so it covers the writes that came with it.</summary>
+    /// <remarks>A burst that another caller began meanwhile ends, too: its writes and flushes then start one by one.</remarks>
     public void EndBurst()
     {
         if (!_inBurst) return;
         _inBurst = false;
-        lock (_gate)
-            if (_queue.Count == 0) return;
-        _appendSignal.Set(inline: !_flusher.IsSyncing);
+        bool hasWrites;
+        lock (_gate) hasWrites = _queue.Count > 0;
+        if (hasWrites) _appendSignal.Set(inline: !_flusher.IsSyncing);
+        if (Interlocked.Exchange(ref _flushWaits, 0) != 0) _flusher.Request(AppendedPosition);
     }
 
     /// <summary>Queues a write of <paramref name="source"/>, or of zeroes when it is null.</summary>
@@ -137,6 +140,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             _waitingBytes += request.DataBytes;
         }
 
+        // A burst that ended since the lock was left has found the write in the queue.
         if (!_inBurst) _appendSignal.Set(inline: !_flusher.IsSyncing);
         return result;
     }
@@ -162,7 +166,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         }
 
         _flusher.Add(request, position);
-        _flusher.Request(position);
+        if (!WaitsForBurst()) _flusher.Request(position);
         return result;
     }
 
@@ -204,6 +208,15 @@ internal sealed class JournalAppender : IAsyncDisposable
         await _spaceTimer.DisposeAsync();
         _encoder.Dispose();
         _padding.Dispose();
+    }
+
+    /// <summary>True if the end of a burst starts the flush that was added last.</summary>
+    /// <remarks>Of the exchanges here and in <see cref="EndBurst"/> one comes first: if it is ours, that one sees it; else we see that no burst is on.</remarks>
+    private bool WaitsForBurst()
+    {
+        if (!_inBurst) return false;
+        Interlocked.Exchange(ref _flushWaits, 1);
+        return _inBurst || Interlocked.Exchange(ref _flushWaits, 0) == 0;
     }
 
     private AppendRequest Rent() => _pool.TryPop(out var request) ? request : new AppendRequest(GiveBack);

@@ -11,7 +11,7 @@ namespace Gateway.Volumes.Log;
 /// whole), and what remains is laid out by LBA, neighbours together in frames of up to 128 KiB.
 /// </summary>
 /// <remarks>
-/// 1. Read the batches' first pages, which say what was written where. 2. Find what is left of it, and give every piece its place in the
+/// 1. Read the batches' first pages, one after the other, which say what was written where. 2. Find what is left of it, and give every piece its place in the
 /// buffer. 3. Read the data, check it, and copy each piece to its place. 4. Seal. The journal is read in large steps, in order; memory is the data that
 /// is left, at most an eighth more, and a window of 512 KiB. One build at a time with one workspace, any number of builds side by side.
 /// </remarks>
@@ -25,13 +25,13 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
     private readonly CompressionHistory _history = new();
     private readonly ulong _capacityBlocks = (ulong)(volume.SizeBytes / volume.BlockSizeBytes);
 
-    /// <summary>Builds a segment of batches that follow each other in the journal.</summary>
+    /// <summary>Builds a segment of stretches that follow each other in the journal.</summary>
     /// <exception cref="IOException">The journal failed, or does not return what was written to it.</exception>
-    public async ValueTask<BuiltSegment> BuildAsync(List<JournalBatch> batches, SegmentId id, Guid nonce, DateTimeOffset now)
+    public async ValueTask<BuiltSegment> BuildAsync(List<JournalStretch> batches, SegmentId id, Guid nonce, DateTimeOffset now)
     {
         var workspace = Workspaces.Rent();
         workspace.Clear();
-        workspace.Window.Attach(journal, batches[^1].Header.EndPosition);
+        workspace.Window.Attach(journal, batches[^1].EndPosition);
         await ReadRecordsAsync(workspace, batches);
         workspace.Effect.Compute();
         var (reserve, length) = Plan(workspace);
@@ -39,7 +39,7 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
         try
         {
             await PlaceAsync(workspace, buffer);
-            var identity = new SegmentSealer.Identity(volume, id, nonce, now, SegmentKind.Log, batches[0].Header.FirstWrite, batches[^1].Header.LastWrite, 0);
+            var identity = new SegmentSealer.Identity(volume, id, nonce, now, SegmentKind.Log, batches[0].FirstWrite, batches[^1].LastWrite, 0);
             var segment = workspace.Sealer.Seal(identity, CollectionsMarshal.AsSpan(workspace.Extents), buffer, reserve, volume.Compression, _history, pool);
             Workspaces.Return(workspace);
             return segment;
@@ -52,21 +52,31 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
     }
 
     /// <summary>Step 1: what was written where, from the batches' first pages.</summary>
-    private async ValueTask ReadRecordsAsync(Workspace workspace, List<JournalBatch> batches)
+    private async ValueTask ReadRecordsAsync(Workspace workspace, List<JournalStretch> stretches)
     {
-        foreach (var batch in batches)
+        var window = workspace.Window;
+        foreach (var stretch in stretches)
         {
-            var position = batch.Header.Position;
-            var window = workspace.Window;
             // Of large batches only the first page; small ones come several at a time.
-            if (!window.Holds(position, JournalBatchHeader.PageBytes)) await window.FillAsync(position, batch.Header.LengthBytes > JournalWindow.LengthBytes / 4 ? JournalBatchHeader.PageBytes : JournalWindow.LengthBytes);
-            if (!TryAddRecords(workspace, batch, window.Get(position, JournalBatchHeader.PageBytes))) throw Changed(position);
+            var step = stretch.LengthBytes / stretch.BatchCount > JournalWindow.LengthBytes / 4 ? JournalBatchHeader.PageBytes : JournalWindow.LengthBytes;
+            var (position, nextWrite) = (stretch.Position, stretch.FirstWrite);
+            for (var batch = 0; batch < stretch.BatchCount; batch++)
+            {
+                if (!window.Holds(position, JournalBatchHeader.PageBytes)) await window.FillAsync(position, step);
+                if (!TryAddRecords(workspace, position, nextWrite, window, out var header)) throw Changed(position);
+                (position, nextWrite) = (header.EndPosition, nextWrite + header.RecordCount);
+            }
+
+            if (position != stretch.EndPosition || nextWrite != stretch.LastWrite + 1) throw Changed(stretch.Position);
         }
     }
 
-    private bool TryAddRecords(Workspace workspace, in JournalBatch batch, ReadOnlySpan<byte> page)
+    private bool TryAddRecords(Workspace workspace, long position, long firstWrite, JournalWindow window, out JournalBatchHeader header)
     {
-        if (!JournalBatchHeader.TryParse(page, journal.Seed, out var header) || header != batch.Header) return false;
+        header = default;
+        if (!window.Holds(position, JournalBatchHeader.PageBytes)) return false;
+        var page = window.Get(position, JournalBatchHeader.PageBytes);
+        if (!JournalBatchHeader.TryParse(page, journal.Seed, out header) || header.Position != position || header.FirstWrite != firstWrite) return false;
         for (var i = 0; i < header.RecordCount; i++)
         {
             var record = JournalBatchHeader.RecordAt(page, i);

@@ -35,6 +35,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Part of the journal that seals a segment, however little data is in it: space must come back long before the journal is full.</summary>
     private const int JournalShare = 8;
 
+    /// <summary>Part of a segment, by data and by writes, that is sealed whole or not at all: batches are kept together up to there.</summary>
+    private const int StretchShare = 16;
+
+    /// <summary>Room for what is pending while the store keeps up; beyond it the queue grows.</summary>
+    private const int PendingStretches = 64;
+
     private readonly StoreWriter _writer;
     private readonly VolumeRecord _volume;
     private readonly VolumeKeys _keys;
@@ -49,7 +55,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly ILogger _logger;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(JournalBatch Batch, long At)> _pending = new();
+    private readonly Queue<(JournalStretch Stretch, long At)> _pending = new(PendingStretches);
+    private (JournalStretch Stretch, long At) _newest; // Behind all that is pending; a batch count of 0: none.
     private readonly Queue<MovedRequest> _moved = new();
     private readonly Queue<Upload> _uploads = new();
     private readonly AsyncSignal _signal = new();
@@ -97,7 +104,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     }
 
     /// <summary>A segment on its way. Without a last batch it holds no writes, but survivors.</summary>
-    private sealed record Upload(JournalBatchHeader? Last, Task<BuiltSegment> Segment, MovedRequest? Moved);
+    private sealed record Upload(JournalStretch? Last, Task<BuiltSegment> Segment, MovedRequest? Moved);
 
     private sealed record MovedRequest(Func<SegmentId, long, BuiltSegment> Build, TaskCompletionSource<bool> Done);
 
@@ -112,8 +119,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
         bool wake;
         lock (_gate)
         {
-            if (_pending.Count == 0) _ageTimer.Change(_options.SealAfter, Timeout.InfiniteTimeSpan);
-            _pending.Enqueue((batch, _time.GetTimestamp()));
+            if (_pending.Count == 0 && _newest.Stretch.BatchCount == 0) _ageTimer.Change(_options.SealAfter, Timeout.InfiniteTimeSpan);
+            Append(batch);
             wake = !IsSegmentPending;
             _pendingBytes += batch.DataBytes;
             _pendingSpaceBytes += batch.Header.LengthBytes;
@@ -242,8 +249,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
         if (TakeSealed() is { } batches)
         {
             var id = new SegmentId(_epoch, _nextSequence++);
-            _lastSealedWrite = batches[^1].Header.LastWrite;
-            return new Upload(batches[^1].Header, UploadAsync(id, batches), null);
+            _lastSealedWrite = batches[^1].LastWrite;
+            return new Upload(batches[^1], UploadAsync(id, batches), null);
         }
 
         MovedRequest? moved;
@@ -261,38 +268,62 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Completes with the task, whatever became of it.</summary>
     private static async Task EndAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
-    /// <summary>Takes the batches of the next segment off the queue, or null if none is due yet.</summary>
-    private List<JournalBatch>? TakeSealed()
+    /// <summary>Keeps a batch with those before it where that leaves room for the segments to end.</summary>
+    private void Append(in JournalBatch batch)
+    {
+        ref var newest = ref _newest.Stretch;
+        var joins = newest.BatchCount > 0 && newest.IsContinuedBy(batch)
+            && newest.DataBytes + batch.DataBytes <= _options.SegmentBytes / StretchShare && newest.RecordCount + batch.Header.RecordCount <= RecordsMax / StretchShare;
+        if (joins)
+        {
+            newest = newest.ContinuedBy(batch);
+            return;
+        }
+
+        CloseNewest();
+        _newest = (new JournalStretch(batch), _time.GetTimestamp());
+    }
+
+    private void CloseNewest()
+    {
+        if (_newest.Stretch.BatchCount > 0) _pending.Enqueue(_newest);
+        _newest = default;
+    }
+
+    /// <summary>Takes what makes the next segment off the queue, or null if none is due yet.</summary>
+    private List<JournalStretch>? TakeSealed()
     {
         lock (_gate)
         {
-            if (!_pending.TryPeek(out var oldest)) return null;
+            if (!_pending.TryPeek(out var oldest)) oldest = _newest;
+            if (oldest.Stretch.BatchCount == 0) return null;
             var age = _time.GetElapsedTime(oldest.At);
-            if (oldest.Batch.Header.Position >= _sealTo && !IsSegmentPending && age < _options.SealAfter)
+            if (oldest.Stretch.Position >= _sealTo && !IsSegmentPending && age < _options.SealAfter)
             {
                 _ageTimer.Change(_options.SealAfter - age, Timeout.InfiniteTimeSpan);
                 return null;
             }
 
-            var batches = new List<JournalBatch>();
+            CloseNewest();
+            var batches = new List<JournalStretch>();
             var records = 0;
             for (long bytes = 0; bytes < _options.SegmentBytes && records < RecordsMax && _pending.TryDequeue(out var next);)
             {
-                batches.Add(next.Batch);
-                records += next.Batch.Header.RecordCount;
-                bytes += next.Batch.DataBytes;
-                _pendingBytes -= next.Batch.DataBytes;
-                _pendingSpaceBytes -= next.Batch.Header.LengthBytes;
+                batches.Add(next.Stretch);
+                records += next.Stretch.RecordCount;
+                bytes += next.Stretch.DataBytes;
+                _pendingBytes -= next.Stretch.DataBytes;
+                _pendingSpaceBytes -= next.Stretch.LengthBytes;
             }
 
             return batches;
         }
     }
 
-    private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalBatch> batches)
+    private async Task<BuiltSegment> UploadAsync(SegmentId id, List<JournalStretch> batches)
     {
         var segment = await _builder.BuildAsync(batches, id, _newNonce(), _time.GetUtcNow());
-        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1].Header);
+        if (Mutation.SpaceFreedBeforeCount && batches.Count > 0) await FreeAsync(batches[^1]);
         await PutAsync(segment);
         return segment;
     }
@@ -336,8 +367,8 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
     }
 
-    /// <summary>Gives the journal its space up to a batch back, whose writes are in the bucket for good.</summary>
-    private async Task FreeAsync(JournalBatchHeader last)
+    /// <summary>Gives the journal its space up to the end of a stretch back, whose writes are in the bucket for good.</summary>
+    private async Task FreeAsync(JournalStretch last)
     {
         await _journal.WriteSuperblockAsync(_journal.Superblock with { TailPosition = last.EndPosition, TailWrite = last.LastWrite });
         _appender.Release(last.EndPosition);

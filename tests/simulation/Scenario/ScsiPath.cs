@@ -6,7 +6,7 @@ using Gateway.Simulation.Scheduling;
 namespace Gateway.Simulation.Scenario;
 
 /// <summary>Reaches a block device as an initiator does: each operation becomes a CDB, now of one kind and now of another, and each answer comes back as status and sense data.</summary>
-/// <remarks>A buffer is handed over in pieces, as the ring's data area does.</remarks>
+/// <remarks>A buffer is handed over in pieces, as the ring's data area does; now and then several commands come as one burst.</remarks>
 internal sealed class ScsiPath(World world, IBlockDevice device, Random random) : IBlockDevice
 {
     private const byte Read10 = 0x28, Read16 = 0x88, Write10 = 0x2A, Write16 = 0x8A, SynchronizeCache10 = 0x35, SynchronizeCache16 = 0x91;
@@ -16,8 +16,11 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
     private const byte NdobBit = 0x01;
     private const int PageBytes = 4096;
 
+    private static readonly TimeSpan s_burstMax = TimeSpan.FromMilliseconds(2);
+
     private readonly LogicalUnit _unit = new(device, new LogicalUnitOptions());
     private readonly Stack<ScsiCommand> _commands = new();
+    private bool _inBurst;
 
     public BlockGeometry Geometry => device.Geometry;
 
@@ -110,10 +113,21 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
         var command = _commands.TryPop(out var used) ? used : new ScsiCommand();
         command.Begin(cdb);
         if (data is not null) command.Data.AddSlice(data, 0, data.LengthBytes);
+        if (!_inBurst && random.Next(4) == 0) _ = RunBurstAsync();
         await _unit.ExecuteAsync(command, cancellationToken);
         var result = Result(command);
         _commands.Push(command);
         return result;
+    }
+
+    /// <summary>What comes until it ends comes together.</summary>
+    private async Task RunBurstAsync()
+    {
+        _inBurst = true;
+        _unit.BeginBurst();
+        await world.DelayAsync(s_burstMax * random.NextDouble());
+        _unit.EndBurst();
+        _inBurst = false;
     }
 
     private BlockResult Result(ScsiCommand command)

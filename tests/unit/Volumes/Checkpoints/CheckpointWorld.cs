@@ -98,6 +98,7 @@ internal sealed class CheckpointWorld
     private void Start()
     {
         Epoch++;
+        Memory.Blobs[Keys.Epoch(Epoch).Value] = [1]; // Whose record is gone was fenced long ago.
         Index = new BucketIndex(Volume);
         Loader = new MapLoader(Store, Volume, Keys, Index, Gate);
         Writer = new StoreWriter(Store, Volume, Keys, Epoch, Options, TimeProvider.System, new Random(1), NullLogger.Instance);

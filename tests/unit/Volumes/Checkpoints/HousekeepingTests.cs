@@ -60,7 +60,7 @@ public class HousekeepingTests
         var content = world.Store.Blobs[damaged].ToArray();
         content[SegmentHeader.HeaderLengthBytes + 3] ^= 1;
         world.Store.Blobs[damaged] = isTruncated ? content[..100] : content;
-        var asked = 0;
+        var (asked, askedFirst) = (0, 0);
         store.BeforeRequest = (name, key, _) =>
         {
             if (name == "read" && key == damaged) Interlocked.Increment(ref asked);
@@ -72,9 +72,10 @@ public class HousekeepingTests
             var old = Segments(world);
             await OverwriteAsync(world, tag);
             await UntilAsync(world, () => asked > 0 && Segments(world).Intersect(old).SequenceEqual([damaged]));
+            if (tag == 2) askedFirst = asked; // With the reads of whoever wanted its blocks while it had any.
         }
 
-        Assert.Equal(1, asked); // Not again and again.
+        Assert.Equal(askedFirst, asked); // Not again and again.
         await AssertContentAsync(world, 5);
     }
 

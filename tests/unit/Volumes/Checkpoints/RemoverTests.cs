@@ -12,6 +12,9 @@ public class RemoverTests
     private readonly CheckpointWorld _world = new();
     private readonly Target _target = new();
 
+    /// <summary>What is there beside the writer's record.</summary>
+    private string[] Left => [.. _world.Memory.Blobs.Keys.Where(k => !k.StartsWith(_world.Keys.EpochPrefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+
     [Fact]
     public async Task Remover_WithinTheGracePeriod_RemovesNothing()
     {
@@ -20,7 +23,7 @@ public class RemoverTests
 
         await remover.RunAsync(default);
 
-        Assert.Single(_world.Memory.Blobs);
+        Assert.Single(Left);
         Assert.InRange(remover.DueIn!.Value, TimeSpan.FromMinutes(59), TimeSpan.FromHours(1));
     }
 
@@ -36,12 +39,12 @@ public class RemoverTests
         await remover.RunAsync(default);
 
         Assert.Equal(1, asked);
-        Assert.Equal(["a"], _world.Memory.Blobs.Keys);
+        Assert.Equal(["a"], Left);
         Assert.InRange(remover.DueIn!.Value, TimeSpan.FromMinutes(59), TimeSpan.FromHours(1));
         _world.Options.RetryDelayMax = TimeSpan.Zero;
         _world.Store.BeforeRequest = null;
         await remover.RunAsync(default);
-        Assert.Empty(_world.Memory.Blobs);
+        Assert.Empty(Left);
         Assert.Equal(["b", "a"], _target.Gone);
         Assert.Null(remover.DueIn);
     }
@@ -56,7 +59,7 @@ public class RemoverTests
 
         await remover.RunAsync(default);
 
-        Assert.Equal(["a", "root"], _world.Memory.Blobs.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(["a", "root"], Left);
     }
 
     [Theory]
@@ -90,7 +93,7 @@ public class RemoverTests
 
         await remover.RunAsync(default);
 
-        Assert.Equal(["a"], _world.Memory.Blobs.Keys);
+        Assert.Equal(["a"], Left);
         Assert.Equal(["a"], _target.Stayed);
         Assert.Null(remover.DueIn);
     }

@@ -90,7 +90,21 @@ internal sealed class SegmentWorld : IDisposable
         _nextWrite += writes.Length;
     }
 
-    public async Task<BuiltSegment> BuildAsync() => await Builder.BuildAsync(Batches, Id, Nonce, DateTimeOffset.UnixEpoch);
+    public async Task<BuiltSegment> BuildAsync() => await Builder.BuildAsync(Stretches(), Id, Nonce, DateTimeOffset.UnixEpoch);
+
+    /// <summary>The batches, several at a time where they follow each other.</summary>
+    private List<JournalStretch> Stretches()
+    {
+        const int BatchesMax = 3;
+        var stretches = new List<JournalStretch>();
+        foreach (var batch in Batches)
+        {
+            if (stretches.Count > 0 && stretches[^1].BatchCount < BatchesMax && stretches[^1].IsContinuedBy(batch)) stretches[^1] = stretches[^1].ContinuedBy(batch);
+            else stretches.Add(new JournalStretch(batch));
+        }
+
+        return stretches;
+    }
 
     /// <summary>The segment, read as a reader reads it, holds exactly what the batches' writes left.</summary>
     public void AssertHolds(BuiltSegment segment) => AssertHolds(segment, Volume, _blocks);
