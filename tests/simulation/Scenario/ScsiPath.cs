@@ -20,6 +20,7 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
 
     private readonly LogicalUnit _unit = new(device, new LogicalUnitOptions());
     private readonly Stack<ScsiCommand> _commands = new();
+    private readonly bool _hasBursts = random.Next(3) == 0; // They leave fewer commands to meet a flush that is under way.
     private bool _inBurst;
 
     public BlockGeometry Geometry => device.Geometry;
@@ -113,7 +114,7 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
         var command = _commands.TryPop(out var used) ? used : new ScsiCommand();
         command.Begin(cdb);
         if (data is not null) command.Data.AddSlice(data, 0, data.LengthBytes);
-        if (!_inBurst && random.Next(4) == 0) _ = RunBurstAsync();
+        if (_hasBursts && !_inBurst && random.Next(6) == 0) _ = RunBurstAsync();
         await _unit.ExecuteAsync(command, cancellationToken);
         var result = Result(command);
         _commands.Push(command);
