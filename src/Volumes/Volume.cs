@@ -315,12 +315,20 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     }
 
     /// <summary>While writes are held that took effect already, no more begin: initiators repeat them, and the journal would fill with what nobody was told of.</summary>
-    private async ValueTask<BlockResult> WriteAfterRenewalAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, CancellationToken cancellationToken)
+    private ValueTask<BlockResult> WriteAfterRenewalAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, CancellationToken cancellationToken)
     {
         var arrivedAt = _time.GetTimestamp();
-        var passed = await _completions.PassAsync(arrivedAt);
-        if (!passed.IsSuccess) return passed;
-        return cancellationToken.IsCancellationRequested ? BlockError.Aborted : await AppendAsync(range, source, forceUnitAccess, arrivedAt);
+        var answer = new TaskCompletionSource<BlockResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        // Queued where they pass, in the order in which they came.
+        _completions.Pass(arrivedAt, passed =>
+        {
+            if (!passed.IsSuccess) answer.SetResult(passed);
+            else if (cancellationToken.IsCancellationRequested) answer.SetResult(BlockError.Aborted);
+            else _ = AnswerAsync(AppendAsync(range, source, forceUnitAccess, arrivedAt));
+        });
+        return new(answer.Task);
+
+        async Task AnswerAsync(ValueTask<BlockResult> append) => answer.SetResult(await append);
     }
 
     private ValueTask<BlockResult> AppendAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt) =>

@@ -40,12 +40,12 @@ internal sealed class CompletionGate : IDisposable
     }
 
     /// <summary>A command that took effect and waits to be acknowledged: of the journal, or of a caller that waits by itself.</summary>
-    private readonly record struct Held(AppendRequest? Request, TaskCompletionSource<BlockResult>? Caller, long ArrivedAt)
+    private readonly record struct Held(AppendRequest? Request, Action<BlockResult>? Caller, long ArrivedAt)
     {
         public void Complete(BlockResult result)
         {
             Request?.Complete(result);
-            Caller?.SetResult(result);
+            Caller?.Invoke(result);
         }
     }
 
@@ -87,8 +87,24 @@ internal sealed class CompletionGate : IDisposable
         }
 
         var caller = new TaskCompletionSource<BlockResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Hold(new Held(null, caller, arrivedAt));
+        Hold(new Held(null, caller.SetResult, arrivedAt));
         return new(caller.Task);
+    }
+
+    /// <summary>Calls <paramref name="then"/> at once, or when the authority is renewed, or with the reason why not. Those that wait are called in order, one after the other.</summary>
+    /// <param name="arrivedAt">When the command came: its time counts from there.</param>
+    /// <param name="then">What to do; must not wait.</param>
+    public void Pass(long arrivedAt, Action<BlockResult> then)
+    {
+        if (IsOpen)
+        {
+            if (_isHolding) Reopen(); // Those before it first.
+            then(BlockResult.Success);
+        }
+        else
+        {
+            Hold(new Held(null, then, arrivedAt));
+        }
     }
 
     /// <summary>The outcome of an operation, told only while the authority lasts.</summary>

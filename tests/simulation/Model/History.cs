@@ -178,7 +178,7 @@ internal sealed class History
     {
         var image = (int[])_base.Clone();
         foreach (var write in _writes.TakeWhile(w => w.Position <= place && w.State < WriteState.Failed)) Array.Fill(image, write.Tag, (int)write.Lba, write.Blocks);
-        var block = Enumerable.Range(0, image.Length).First(b => image[b] != found[b]);
+        var block = Enumerable.Range(0, image.Length).FirstOrDefault(b => image[b] != found[b]);
         var missing = _writes.FindLast(w => w.Covers((ulong)block) && w.Position <= place);
         var shown = _writes.Find(w => w.Tag == found[block] && w.Covers((ulong)block));
         return $"Block {block} holds what write {found[block]} wrote ({shown?.ToString() ?? "unknown in this history, or part of its base"}), expected {missing?.ToString() ?? $"write {image[block]} of its base"}.";

@@ -332,7 +332,8 @@ internal sealed class SeedRun
         }
 
         _world.Record("closed", serving.Log.PendingAtClose ?? -1, process: serving.Process);
-        if (!serving.Host.DiskFailed) serving.History.RaiseFlushed(completed);
+        // Where only the bucket makes a flush durable, closing promises nothing that was not flushed: the next gateway need not have this journal.
+        if (!serving.Host.DiskFailed && _plan.Options.Durability == Durability.Journal) serving.History.RaiseFlushed(completed);
         if (serving.Log.PendingAtClose == 0) _judge.Drained(serving, completed);
         serving.Host.Kill();
     }
