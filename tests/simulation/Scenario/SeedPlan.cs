@@ -44,6 +44,9 @@ internal sealed record SeedPlan
 
     public required bool PowerCuts { get; init; }
 
+    /// <summary>Most power cuts come just after a flush was answered.</summary>
+    public bool CutsAfterFlushes { get; init; }
+
     public required bool JournalLosses { get; init; }
 
     public required bool Suspensions { get; init; }
@@ -139,6 +142,7 @@ internal sealed record SeedPlan
             IsCalm = calm,
         };
         if (random.Next(4) == 0) plan = Restless(plan, random);
+        else if (random.Next(6) == 0) plan = Flushing(plan, random);
         if (random.Next(2) == 0) return plan;
         return plan with
         {
@@ -153,6 +157,19 @@ internal sealed record SeedPlan
         double Rate() => storeFaults && random.Next(2) == 0 ? 0.002 * (1 << random.Next(6)) : 0;
         double DiskRate() => diskFaults && random.Next(2) == 0 ? 0.002 : 0;
     }
+
+    /// <summary>Flushes are slow and overlap with writes and with each other, and power cuts come just after they were answered.</summary>
+    private static SeedPlan Flushing(SeedPlan plan, Random random) => plan with
+    {
+        Depth = 4 << random.Next(3),
+        ThinkMax = TimeSpan.FromMilliseconds(20),
+        CommandsMax = random.Next(5, 40),
+        Mix = [40, 4, 4, 40, 1],
+        PowerCuts = true,
+        CutsAfterFlushes = true,
+        Options = plan.Options with { Durability = Durability.Journal, SealAfter = TimeSpan.FromSeconds(10), SegmentBytes = 64 << 10 },
+        Disk = plan.Disk with { FlushMax = TimeSpan.FromMilliseconds(50), Lies = false },
+    };
 
     /// <summary>Checkpoints, cleaning and removal never rest, gateways take over in the middle of them, and most of the map stays as it is for long.</summary>
     private static SeedPlan Restless(SeedPlan plan, Random random) => plan with

@@ -348,7 +348,8 @@ internal sealed class SeedRun
             return;
         }
 
-        var (what, count) = (Pick(s_moments), _random.Next(1, 10));
+        var what = _plan.CutsAfterFlushes && _random.Next(4) > 0 ? "flushed" : Pick(s_moments);
+        var count = _random.Next(1, 10);
         var happened = new TaskCompletionSource();
         void Watch(string seen, SimulatedProcess? by)
         {

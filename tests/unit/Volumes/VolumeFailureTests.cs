@@ -9,6 +9,9 @@ namespace Gateway.Volumes.Tests;
 /// <summary>Whatever breaks, by fault or by bug: every command ends, and what was acknowledged stays.</summary>
 public class VolumeFailureTests
 {
+    /// <summary>The volume itself reads its first MiB when it opens.</summary>
+    private const ulong BehindTheHead = (1 << 20) / VolumeWorld.BlockDefaultBytes;
+
     [Fact]
     public async Task Volume_DiskThrowsWhatItMustNot_EndsEveryCommandAndCloses()
     {
@@ -48,23 +51,23 @@ public class VolumeFailureTests
     [Fact]
     public async Task Volume_StoreThrowsWhatItMustNotOnARead_SaysSoAndRecovers()
     {
-        await using var world = await OpenedAsync();
-        await world.WriteAsync(0, VolumeWorld.Tagged(1, 8));
+        await using var world = await OpenedAsync(2 << 20);
+        await world.WriteAsync(BehindTheHead, VolumeWorld.Tagged(1, 8));
         await world.CloseAsync();
         var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System);
         await world.OpenAsync(store);
         store.BeforeRequest = (_, _, _) => throw new InvalidOperationException("A bug (by design of the test).");
 
-        Assert.Equal(BlockError.StoreUnavailable, (await world.TryReadAsync(0, 8)).Result.Error);
+        Assert.Equal(BlockError.StoreUnavailable, (await world.TryReadAsync(BehindTheHead, 8)).Result.Error);
         store.BeforeRequest = null;
-        Assert.Equal(VolumeWorld.Tagged(1, 8), await world.ReadAsync(0, 8));
+        Assert.Equal(VolumeWorld.Tagged(1, 8), await world.ReadAsync(BehindTheHead, 8));
     }
 
     [Fact]
     public async Task Volume_StoreDeafToCancellation_ReadEndsAtItsTimeout()
     {
-        await using var world = await OpenedAsync();
-        await world.WriteAsync(0, VolumeWorld.Tagged(1, 8));
+        await using var world = await OpenedAsync(2 << 20);
+        await world.WriteAsync(BehindTheHead, VolumeWorld.Tagged(1, 8));
         await world.CloseAsync();
         var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System);
         world.Options.CommandTimeout = TimeSpan.FromMilliseconds(50);
@@ -72,7 +75,7 @@ public class VolumeFailureTests
         var never = new TaskCompletionSource();
         store.BeforeRequest = (_, _, _) => new ValueTask(never.Task);
 
-        Assert.Equal(BlockError.StoreUnavailable, (await world.TryReadAsync(0, 8)).Result.Error);
+        Assert.Equal(BlockError.StoreUnavailable, (await world.TryReadAsync(BehindTheHead, 8)).Result.Error);
         never.SetResult();
     }
 

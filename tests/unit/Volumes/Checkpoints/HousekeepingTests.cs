@@ -11,6 +11,9 @@ namespace Gateway.Volumes.Tests.Checkpoints;
 public class HousekeepingTests
 {
     private const int Blocks = 2048;
+
+    /// <summary>Behind the first MiB, which the volume itself reads whenever it changes.</summary>
+    private const int First = (1 << 20) / VolumeWorld.BlockDefaultBytes;
     private static readonly VolumeKeys Keys = new(VolumeWorld.Name);
 
     [Fact]
@@ -60,7 +63,7 @@ public class HousekeepingTests
         var content = world.Store.Blobs[damaged].ToArray();
         content[SegmentHeader.HeaderLengthBytes + 3] ^= 1;
         world.Store.Blobs[damaged] = isTruncated ? content[..100] : content;
-        var (asked, askedFirst) = (0, 0);
+        var asked = 0;
         store.BeforeRequest = (name, key, _) =>
         {
             if (name == "read" && key == damaged) Interlocked.Increment(ref asked);
@@ -72,10 +75,9 @@ public class HousekeepingTests
             var old = Segments(world);
             await OverwriteAsync(world, tag);
             await UntilAsync(world, () => asked > 0 && Segments(world).Intersect(old).SequenceEqual([damaged]));
-            if (tag == 2) askedFirst = asked; // With the reads of whoever wanted its blocks while it had any.
         }
 
-        Assert.Equal(askedFirst, asked); // Not again and again.
+        Assert.Equal(1, asked); // Not again and again.
         await AssertContentAsync(world, 5);
     }
 
@@ -120,7 +122,7 @@ public class HousekeepingTests
         release.SetResult();
         await world.Volume!.DisposeAsync();
 
-        for (var lba = 0; lba < Blocks; lba += 64) Assert.Equal(VolumeWorld.Tagged(2, 64), await VolumeWorld.ReadAsync(successor, (ulong)lba, 64));
+        for (var lba = 0; lba < Blocks; lba += 64) Assert.Equal(VolumeWorld.Tagged(2, 64), await VolumeWorld.ReadAsync(successor, (ulong)(First + lba), 64));
     }
 
     [Fact]
@@ -139,13 +141,13 @@ public class HousekeepingTests
             reached.TrySetResult(); // The cleaner reads a victim.
             await release.Task.WaitAsync(cancellationToken);
         };
-        for (var lba = 0; lba < Blocks; lba += 4) await world.WriteAsync((ulong)lba, VolumeWorld.Tagged(2, 1));
+        for (var lba = 0; lba < Blocks; lba += 4) await world.WriteAsync((ulong)(First + lba), VolumeWorld.Tagged(2, 1));
         await reached.Task;
 
-        await world.WriteAsync(1, VolumeWorld.Tagged(3, 1));
-        Assert.Equal(BlockResult.Success, await world.Volume.ZeroAsync(new BlockRange(2, 1), true, default));
+        await world.WriteAsync(First + 1, VolumeWorld.Tagged(3, 1));
+        Assert.Equal(BlockResult.Success, await world.Volume.ZeroAsync(new BlockRange(First + 2, 1), true, default));
         await world.Volume.DrainAsync(default);
-        await world.WriteAsync(3, VolumeWorld.Tagged(3, 1)); // Not in the bucket yet when the survivors are.
+        await world.WriteAsync(First + 3, VolumeWorld.Tagged(3, 1)); // Not in the bucket yet when the survivors are.
         release.SetResult();
         await UntilAsync(world, () => Segments(world).Any(name => SegmentHeader.Parse(world.Store.Blobs[name].AsSpan(0, SegmentHeader.HeaderLengthBytes), name).Kind == SegmentKind.Moved));
 
@@ -158,7 +160,7 @@ public class HousekeepingTests
                 await world.OpenAsync();
             }
 
-            var found = await world.ReadAsync(0, 8);
+            var found = await world.ReadAsync(First, 8);
             Assert.Equal([2, 3, 0, 3, 2, 1, 1, 1], Enumerable.Range(0, 8).Select(i => BitConverter.ToInt64(found, i * VolumeWorld.BlockDefaultBytes)));
         }
     }
@@ -171,14 +173,14 @@ public class HousekeepingTests
         var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System);
         await world.OpenAsync(store);
         await OverwriteAsync(world, 1);
-        for (var lba = 0; lba < Blocks; lba += 2) await world.WriteAsync((ulong)lba, VolumeWorld.Tagged(2, 1));
+        for (var lba = 0; lba < Blocks; lba += 2) await world.WriteAsync((ulong)(First + lba), VolumeWorld.Tagged(2, 1));
 
         await UntilAsync(world, () => world.Volume.GarbageShare <= 0.1);
 
         for (var lba = 0; lba < Blocks; lba += 64)
         {
             byte[] expected = [.. Enumerable.Range(0, 64).SelectMany(i => VolumeWorld.Tagged(i % 2 == 0 ? 2 : 1, 1))];
-            Assert.Equal(expected, await world.ReadAsync((ulong)lba, 64));
+            Assert.Equal(expected, await world.ReadAsync((ulong)(First + lba), 64));
         }
     }
 
@@ -187,7 +189,7 @@ public class HousekeepingTests
         var world = new VolumeWorld();
         world.Options.RemoveAfter = TimeSpan.FromMilliseconds(1);
         world.Options.CleanAbove = 1;
-        await world.CreateAsync(Blocks * VolumeWorld.BlockDefaultBytes);
+        await world.CreateAsync((First + Blocks) * VolumeWorld.BlockDefaultBytes);
         await world.OpenAsync();
         await OverwriteAsync(world, 0xFF);
         await world.CloseAsync();
@@ -197,13 +199,13 @@ public class HousekeepingTests
     /// <summary>All of the volume, in a handful of segments.</summary>
     private static async Task OverwriteAsync(VolumeWorld world, long tag)
     {
-        for (var lba = 0; lba < Blocks; lba += 128) Assert.Equal(BlockResult.Success, await world.WriteAsync((ulong)lba, VolumeWorld.Tagged(tag, 128)));
+        for (var lba = 0; lba < Blocks; lba += 128) Assert.Equal(BlockResult.Success, await world.WriteAsync((ulong)(First + lba), VolumeWorld.Tagged(tag, 128)));
         await world.Volume.DrainAsync(default);
     }
 
     private static async Task AssertContentAsync(VolumeWorld world, long tag)
     {
-        for (var lba = 0; lba < Blocks; lba += 64) Assert.Equal(VolumeWorld.Tagged(tag, 64), await world.ReadAsync((ulong)lba, 64));
+        for (var lba = 0; lba < Blocks; lba += 64) Assert.Equal(VolumeWorld.Tagged(tag, 64), await world.ReadAsync((ulong)(First + lba), 64));
     }
 
     private static string[] Segments(VolumeWorld world) => [.. world.Store.Blobs.Keys.Where(k => k.StartsWith(Keys.LogPrefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
