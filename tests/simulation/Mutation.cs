@@ -4,7 +4,7 @@ namespace Gateway.Volumes;
 internal static class Mutation
 {
     [ThreadStatic]
-    private static string? s_active;
+    private static string? _active;
 
     /// <summary>Names of all of them.</summary>
     public static IEnumerable<string> All =>
@@ -13,75 +13,75 @@ internal static class Mutation
     /// <summary>The one that is on in this thread, or null.</summary>
     public static string? Active
     {
-        get => s_active;
-        set => s_active = value is null || All.Contains(value) ? value : throw new ArgumentException($"There is no mutation '{value}'.");
+        get => _active;
+        set => _active = value is null || All.Contains(value) ? value : throw new ArgumentException($"There is no mutation '{value}'.");
     }
 
-    public static bool SkipFlush => s_active is nameof(SkipFlush);
+    public static bool SkipFlush => _active is nameof(SkipFlush);
 
-    public static bool AcknowledgeBeforeAppend => s_active is nameof(AcknowledgeBeforeAppend);
+    public static bool AcknowledgeBeforeAppend => _active is nameof(AcknowledgeBeforeAppend);
 
-    public static bool ForceUnitAccessIgnored => s_active is nameof(ForceUnitAccessIgnored);
+    public static bool ForceUnitAccessIgnored => _active is nameof(ForceUnitAccessIgnored);
 
-    public static bool FlushCoversLaterWrites => s_active is nameof(FlushCoversLaterWrites);
+    public static bool FlushCoversLaterWrites => _active is nameof(FlushCoversLaterWrites);
 
-    public static bool SegmentNamesReused => s_active is nameof(SegmentNamesReused);
+    public static bool SegmentNamesReused => _active is nameof(SegmentNamesReused);
 
-    public static bool NewerEpochIgnored => s_active is nameof(NewerEpochIgnored);
+    public static bool NewerEpochIgnored => _active is nameof(NewerEpochIgnored);
 
-    public static bool ReplayedBackwards => s_active is nameof(ReplayedBackwards);
+    public static bool ReplayedBackwards => _active is nameof(ReplayedBackwards);
 
-    public static bool TornBatchAccepted => s_active is nameof(TornBatchAccepted);
+    public static bool TornBatchAccepted => _active is nameof(TornBatchAccepted);
 
-    public static bool SpaceFreedBeforeCount => s_active is nameof(SpaceFreedBeforeCount);
+    public static bool SpaceFreedBeforeCount => _active is nameof(SpaceFreedBeforeCount);
 
-    public static bool SpaceFreedBeforeSuperblock => s_active is nameof(SpaceFreedBeforeSuperblock);
+    public static bool SpaceFreedBeforeSuperblock => _active is nameof(SpaceFreedBeforeSuperblock);
 
-    public static bool CountedOutOfOrder => s_active is nameof(CountedOutOfOrder);
+    public static bool CountedOutOfOrder => _active is nameof(CountedOutOfOrder);
 
-    public static bool TakeoverEndIgnored => s_active is nameof(TakeoverEndIgnored);
+    public static bool TakeoverEndIgnored => _active is nameof(TakeoverEndIgnored);
 
-    public static bool LogReadOnceOnly => s_active is nameof(LogReadOnceOnly);
+    public static bool LogReadOnceOnly => _active is nameof(LogReadOnceOnly);
 
-    public static bool BucketBeforeJournal => s_active is nameof(BucketBeforeJournal);
+    public static bool BucketBeforeJournal => _active is nameof(BucketBeforeJournal);
 
-    public static bool TakenEpochIsOurs => s_active is nameof(TakenEpochIsOurs);
+    public static bool TakenEpochIsOurs => _active is nameof(TakenEpochIsOurs);
 
-    public static bool NewerWritesForgotten => s_active is nameof(NewerWritesForgotten);
+    public static bool NewerWritesForgotten => _active is nameof(NewerWritesForgotten);
 
-    public static bool ForeignJournalReplayed => s_active is nameof(ForeignJournalReplayed);
+    public static bool ForeignJournalReplayed => _active is nameof(ForeignJournalReplayed);
 
-    public static bool FrameUnchecked => s_active is nameof(FrameUnchecked);
+    public static bool FrameUnchecked => _active is nameof(FrameUnchecked);
 
-    public static bool OlderSuperblockTaken => s_active is nameof(OlderSuperblockTaken);
+    public static bool OlderSuperblockTaken => _active is nameof(OlderSuperblockTaken);
 
-    public static bool ResetInPlace => s_active is nameof(ResetInPlace);
+    public static bool ResetInPlace => _active is nameof(ResetInPlace);
 
-    public static bool RootBeforeLeaves => s_active is nameof(RootBeforeLeaves);
+    public static bool RootBeforeLeaves => _active is nameof(RootBeforeLeaves);
 
-    public static bool CheckpointCoversLater => s_active is nameof(CheckpointCoversLater);
+    public static bool CheckpointCoversLater => _active is nameof(CheckpointCoversLater);
 
-    public static bool DeadRemovedWithoutCheckpoint => s_active is nameof(DeadRemovedWithoutCheckpoint);
+    public static bool DeadRemovedWithoutCheckpoint => _active is nameof(DeadRemovedWithoutCheckpoint);
 
-    public static bool LiveMapBlobSwept => s_active is nameof(LiveMapBlobSwept);
+    public static bool LiveMapBlobSwept => _active is nameof(LiveMapBlobSwept);
 
-    public static bool RemovedAtOnce => s_active is nameof(RemovedAtOnce);
+    public static bool RemovedAtOnce => _active is nameof(RemovedAtOnce);
 
-    public static bool MovedOverNewer => s_active is nameof(MovedOverNewer);
+    public static bool MovedOverNewer => _active is nameof(MovedOverNewer);
 
-    public static bool TombstoneLost => s_active is nameof(TombstoneLost);
+    public static bool TombstoneLost => _active is nameof(TombstoneLost);
 
-    public static bool DirtyLeafEvicted => s_active is nameof(DirtyLeafEvicted);
+    public static bool DirtyLeafEvicted => _active is nameof(DirtyLeafEvicted);
 
-    public static bool ListingTrusted => s_active is nameof(ListingTrusted);
+    public static bool ListingTrusted => _active is nameof(ListingTrusted);
 
-    public static bool HeadPlaceIgnored => s_active is nameof(HeadPlaceIgnored);
+    public static bool HeadPlaceIgnored => _active is nameof(HeadPlaceIgnored);
 
-    public static bool JournalSpaceUnchecked => s_active is nameof(JournalSpaceUnchecked);
+    public static bool JournalSpaceUnchecked => _active is nameof(JournalSpaceUnchecked);
 
-    public static bool AcknowledgedPastLease => s_active is nameof(AcknowledgedPastLease);
+    public static bool AcknowledgedPastLease => _active is nameof(AcknowledgedPastLease);
 
-    public static bool LeaseNotWaitedOut => s_active is nameof(LeaseNotWaitedOut);
+    public static bool LeaseNotWaitedOut => _active is nameof(LeaseNotWaitedOut);
 
-    public static bool HeartbeatDebtIgnored => s_active is nameof(HeartbeatDebtIgnored);
+    public static bool HeartbeatDebtIgnored => _active is nameof(HeartbeatDebtIgnored);
 }

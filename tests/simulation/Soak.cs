@@ -11,7 +11,7 @@ internal static class Soak
     /// <summary>Failures after which a run ends: more of them seldom say more.</summary>
     private const int FailuresMax = 10;
 
-    private static readonly TimeSpan s_reportEvery = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ReportEvery = TimeSpan.FromSeconds(30);
 
     /// <returns>0 if every seed passed.</returns>
     public static int Run(int count, TimeSpan time, int first)
@@ -23,7 +23,7 @@ internal static class Soak
         {
             var elapsed = TimeProvider.System.GetElapsedTime(start);
             if (time != Timeout.InfiniteTimeSpan && elapsed >= time) break;
-            if (elapsed - reported >= s_reportEvery)
+            if (elapsed - reported >= ReportEvery)
             {
                 reported = elapsed;
                 Print($"{seed - first} seeds in {elapsed.TotalSeconds:F0} s, {failures} failed");

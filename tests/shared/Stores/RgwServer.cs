@@ -14,7 +14,7 @@ public sealed class RgwServer
 
     private static readonly string[] Binaries = ["ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin"];
     private static readonly Lock SharedLock = new();
-    private static Task<RgwServer>? s_shared;
+    private static Task<RgwServer>? _shared;
 
     private readonly Process _script;
     private readonly Dictionary<string, string> _environment;
@@ -63,7 +63,7 @@ public sealed class RgwServer
     /// <summary>The server of this test process, on memory only. Never stopped before the process ends.</summary>
     public static Task<RgwServer> SharedAsync()
     {
-        lock (SharedLock) return s_shared ??= StartAsync("--store", "memstore");
+        lock (SharedLock) return _shared ??= StartAsync("--store", "memstore");
     }
 
     /// <summary>A server of one's own, for tests that stop or pause it.</summary>

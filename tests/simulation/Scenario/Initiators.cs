@@ -10,7 +10,7 @@ namespace Gateway.Simulation.Scenario;
 /// <summary>Sends commands to a volume as initiators do, several at a time, and checks every answer against the model.</summary>
 internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random random)
 {
-    private static readonly TimeSpan s_answerSlack = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AnswerSlack = TimeSpan.FromSeconds(5);
 
     private readonly Stack<NativeBuffer> _buffers = new();
     private int _lastTag;
@@ -215,7 +215,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             return result;
         });
         var timeout = plan.Options.CommandTimeout / (1 - plan.ClockErrorMax);
-        Watch(timeout + s_answerSlack);
+        Watch(timeout + AnswerSlack);
         var result = await command;
         if (!result.IsSuccess) judge.CommandFailed(serving, name, result);
         return result;
@@ -223,7 +223,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         void Watch(TimeSpan left) => world.After(left, () =>
         {
             if (command.IsCompleted || serving.Process.IsDead) return;
-            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - timeout - s_answerSlack;
+            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - timeout - AnswerSlack;
             if (serving.Process.IsSuspended) Watch(TimeSpan.FromSeconds(1));
             else if (late < TimeSpan.Zero) Watch(-late);
             else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));

@@ -16,7 +16,7 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
     private const byte NdobBit = 0x01;
     private const int PageBytes = 4096;
 
-    private static readonly TimeSpan s_burstMax = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan BurstMax = TimeSpan.FromMilliseconds(2);
 
     private readonly LogicalUnit _unit = new(device, new LogicalUnitOptions());
     private readonly Stack<ScsiCommand> _commands = new();
@@ -126,7 +126,7 @@ internal sealed class ScsiPath(World world, IBlockDevice device, Random random) 
     {
         _inBurst = true;
         _unit.BeginBurst();
-        await world.DelayAsync(s_burstMax * random.NextDouble());
+        await world.DelayAsync(BurstMax * random.NextDouble());
         _unit.EndBurst();
         _inBurst = false;
     }

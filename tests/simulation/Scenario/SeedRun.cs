@@ -20,7 +20,7 @@ internal sealed class SeedRun
     private const int HealedAttemptsMax = 40;
 
     /// <summary>Events after which a crash is worth more than at another time.</summary>
-    private static readonly string[] s_moments = ["answer", "flushed", "issue", "disk write", "disk flush", "disk flushed", "put", "put done", "length done", "read done"];
+    private static readonly string[] Moments = ["answer", "flushed", "issue", "disk write", "disk flush", "disk flushed", "put", "put done", "length done", "read done"];
 
     private readonly World _world;
     private readonly SeedPlan _plan;
@@ -348,7 +348,7 @@ internal sealed class SeedRun
             return;
         }
 
-        var what = _plan.CutsAfterFlushes && _random.Next(4) > 0 ? "flushed" : Pick(s_moments);
+        var what = _plan.CutsAfterFlushes && _random.Next(4) > 0 ? "flushed" : Pick(Moments);
         var count = _random.Next(1, 10);
         var happened = new TaskCompletionSource();
         void Watch(string seen, SimulatedProcess? by)

@@ -3,7 +3,7 @@ namespace Gateway.Simulation.Scheduling;
 /// <summary>The clock of one process: time since the start goes on while it is suspended, as CLOCK_BOOTTIME does, and runs at the host's own rate; wall time is off by the host's error.</summary>
 internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpan wallError, double rate = 1) : TimeProvider
 {
-    private static readonly DateTimeOffset s_start = new(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private static readonly DateTimeOffset Start = new(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
@@ -11,7 +11,7 @@ internal sealed class VirtualTime(World world, SimulatedProcess process, TimeSpa
 
     public override long GetTimestamp() => rate == 1 ? world.Now.Ticks : (long)(world.Now.Ticks * rate);
 
-    public override DateTimeOffset GetUtcNow() => s_start + wallError + world.Now;
+    public override DateTimeOffset GetUtcNow() => Start + wallError + world.Now;
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {

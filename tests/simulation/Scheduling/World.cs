@@ -19,7 +19,7 @@ internal sealed class World
     private const int TraceLinesMax = 20_000;
 
     /// <summary>How long work may wait for a processor while time goes on.</summary>
-    private static readonly TimeSpan s_latenessMax = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LatenessMax = TimeSpan.FromMilliseconds(20);
 
     private readonly Random _random;
     private readonly double _disorder;
@@ -77,7 +77,7 @@ internal sealed class World
             {
                 if (++Steps > StepsMax) throw new SimulationException($"No end after {StepsMax} steps.");
                 if (Interlocked.Exchange(ref _interrupt, null) is { } interrupt) interrupt();
-                if (_ready.Count > 0 && _random.NextDouble() < _lateness && FireNextTimer(s_latenessMax)) continue;
+                if (_ready.Count > 0 && _random.NextDouble() < _lateness && FireNextTimer(LatenessMax)) continue;
                 if (_ready.Count > 0) RunNext();
                 else if (!FireNextTimer(TimeSpan.MaxValue)) throw new SimulationException("Hang: nothing can run, no timer is set, and something is still being waited for.");
             }
