@@ -76,7 +76,8 @@ internal sealed class S3Ceiling : IAsyncDisposable
         MeasureAsync(duration, (key, _, token) => LeanPutAsync(key, token), cancellationToken);
 
     /// <summary>GETs of whole objects by the lean client for a time.</summary>
-    public Task<TransferRate> GetAsync(TimeSpan duration, CancellationToken cancellationToken) => MeasureAsync(duration, LeanGetAsync, cancellationToken);
+    public Task<TransferRate> GetAsync(TimeSpan duration, CancellationToken cancellationToken) =>
+        MeasureAsync(duration, (key, buffer, token) => LeanGetAsync(key, buffer, token), cancellationToken);
 
     /// <summary>The same puts by our store.</summary>
     public Task<TransferRate> PutByStoreAsync(TimeSpan duration, CancellationToken cancellationToken) =>
@@ -84,6 +85,24 @@ internal sealed class S3Ceiling : IAsyncDisposable
 
     /// <summary>The same reads by our store.</summary>
     public Task<TransferRate> GetByStoreAsync(TimeSpan duration, CancellationToken cancellationToken) => MeasureAsync(duration, StoreGetAsync, cancellationToken);
+
+    /// <summary>GETs of given whole objects, each once, by the lean client.</summary>
+    public async Task<TransferRate> GetEachAsync(IReadOnlyList<BlobInfo> objects, CancellationToken cancellationToken)
+    {
+        var cpuBefore = Environment.CpuUsage.TotalTime;
+        var allocatedBefore = GC.GetTotalAllocatedBytes(precise: true);
+        var start = _time.GetTimestamp();
+        var next = -1;
+        await Task.WhenAll(Enumerable.Range(0, _concurrency).Select(_ => Task.Run(async () =>
+        {
+            var buffer = new byte[objects.Max(o => o.LengthBytes)];
+            for (int i; (i = Interlocked.Increment(ref next)) < objects.Count;)
+                await LeanGetAsync(new BlobKey(objects[i].Name), buffer.AsMemory(0, (int)objects[i].LengthBytes), cancellationToken);
+        }, cancellationToken)));
+        return new TransferRate(
+            objects.Count, objects.Sum(o => o.LengthBytes), _time.GetElapsedTime(start), Environment.CpuUsage.TotalTime - cpuBefore,
+            GC.GetTotalAllocatedBytes(precise: true) - allocatedBefore);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -130,7 +149,7 @@ internal sealed class S3Ceiling : IAsyncDisposable
         using var response = await SendAsync(request, HttpStatusCode.OK, cancellationToken);
     }
 
-    private async ValueTask LeanGetAsync(BlobKey key, byte[] buffer, CancellationToken cancellationToken)
+    private async ValueTask LeanGetAsync(BlobKey key, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         using var request = await _requests.GetAsync(key, 0, buffer.Length, cancellationToken);
         using var response = await SendAsync(request, HttpStatusCode.PartialContent, cancellationToken);
