@@ -33,7 +33,10 @@ fi
 
 if [[ -n ${DEMO_HOST-} ]]; then
   echo "On this host's kernel: its configfs is changed and put back."
-  modprobe target_core_user && modprobe iscsi_target_mod || { echo "This kernel has no TCMU or no LIO iSCSI target; leave DEMO_HOST out to use the lab." >&2; exit 69; }
+  if ! { modprobe target_core_user && modprobe iscsi_target_mod; }; then
+    echo "This kernel has no TCMU or no LIO iSCSI target; leave DEMO_HOST out to use the lab." >&2
+    exit 69
+  fi
   STORE=$store S3_BUCKET=demo GATEWAY=$gateway tests/lab/scenarios/demo.sh
   exit
 fi

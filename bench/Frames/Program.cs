@@ -75,8 +75,14 @@ async Task MeasureBuildAsync(string name, int writeBytes, byte[] data, VolumeCom
     var codec = VolumeCompressionNames.NameOf(compression);
     var volume = new VolumeRecord
     {
-        Name = "v", Id = new Guid(1, 2, 3, [4, 5, 6, 7, 8, 9, 10, 11]), SizeBytes = 1L << 40, BlockSizeBytes = 512, PhysicalBlockSizeBytes = 4096, CreatedAt = default,
-        Features = [codec], CompressionName = compression == VolumeCompression.None ? null : codec,
+        Name = "v",
+        Id = new Guid(1, 2, 3, [4, 5, 6, 7, 8, 9, 10, 11]),
+        SizeBytes = 1L << 40,
+        BlockSizeBytes = 512,
+        PhysicalBlockSizeBytes = 4096,
+        CreatedAt = default,
+        Features = [codec],
+        CompressionName = compression == VolumeCompression.None ? null : codec,
     };
     using var disk = new MemoryDisk(new byte[64 << 20]);
     using var journal = await JournalFile.CreateAsync(disk, volume.Id, volume.Id, 0);

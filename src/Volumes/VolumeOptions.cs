@@ -29,8 +29,8 @@ public sealed record VolumeOptions
     /// <summary>Age of the oldest write that seals a segment before it is full. Default 5 s.</summary>
     public TimeSpan SealAfter { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Segments on their way to the store at a time, each with a buffer of its own. Default 4; 1 to 64.</summary>
-    public int UploadWindow { get; set; } = 4;
+    /// <summary>Segments on their way to the store at a time, each with a buffer of its own. Default 8; 1 to 64.</summary>
+    public int UploadWindow { get; set; } = 8;
 
     /// <summary>Bytes of blocks kept in memory for reads, for each volume. Default 64 MiB; 0 keeps none.</summary>
     public long CacheBytes { get; set; } = 64 << 20;

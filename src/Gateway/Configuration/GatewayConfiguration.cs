@@ -210,7 +210,7 @@ internal sealed record VolumesSection
     public double SealAfterSeconds { get; set; } = 5;
 
     /// <summary>Segments on their way at a time. Default 4.</summary>
-    public int UploadWindow { get; set; } = 4;
+    public int UploadWindow { get; set; } = 8;
 
     /// <summary>Bytes of blocks kept in memory for each volume. Default 64 MiB.</summary>
     public long CacheBytes { get; set; } = 64 << 20;

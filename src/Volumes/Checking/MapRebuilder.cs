@@ -31,7 +31,16 @@ internal sealed class MapRebuilder
         _state = state;
         _root = state.Root ?? new CheckpointRoot
         {
-            VolumeId = state.Volume.Id, Id = default, Nonce = default, Position = default, LastWrite = 0, Epochs = [], MapPages = [], SegmentPages = [], MapBlobs = [], NextMapBlob = 1,
+            VolumeId = state.Volume.Id,
+            Id = default,
+            Nonce = default,
+            Position = default,
+            LastWrite = 0,
+            Epochs = [],
+            MapPages = [],
+            SegmentPages = [],
+            MapBlobs = [],
+            NextMapBlob = 1,
         };
         _stored = new BucketIndex(state.Volume);
         _loader = new MapLoader(store, state.Volume, state.Keys, _stored, Gate);

@@ -137,7 +137,7 @@ public sealed class VolumeChecker
             await LoadPiecesAsync(loader, root, cancellationToken);
         }
 
-        await foreach (var (header, index) in _state.ReadLogAsync(_store, cancellationToken)) 
+        await foreach (var (header, index) in _state.ReadLogAsync(_store, cancellationToken))
         {
             if (_index.TryGetMissing(header, index, out _))
             {

@@ -95,6 +95,7 @@ internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
     public bool MayFailToTakeOver(SimulatedProcess process, bool force, Exception e) => e switch
     {
         VolumeException { Kind: VolumeErrorKind.OwnedElsewhere } => !force,
+        VolumeException { Kind: VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported } => plan.Store.ReadCorruptionRate > 0,
         VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0 || IsSlow(process),
         VolumeException { Kind: VolumeErrorKind.Fenced } => true,
         BlobStoreException { Kind: BlobErrorKind.NotFound } => IsSlow(process),

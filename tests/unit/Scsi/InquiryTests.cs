@@ -130,8 +130,15 @@ public sealed class InquiryTests
     {
         var options = new LogicalUnitOptions
         {
-            UnitSerial = "", Vendor = "", Product = "ü", Revision = "\n", MaximumTransferLengthBytes = 1, MaximumUnmapDescriptors = 5000,
-            MaximumUnmapLengthBytes = 0, MaximumWriteSameLengthBytes = 0, OptimalTransferLengthBytes = -1,
+            UnitSerial = "",
+            Vendor = "",
+            Product = "ü",
+            Revision = "\n",
+            MaximumTransferLengthBytes = 1,
+            MaximumUnmapDescriptors = 5000,
+            MaximumUnmapLengthBytes = 0,
+            MaximumWriteSameLengthBytes = 0,
+            OptimalTransferLengthBytes = -1,
         };
 
         Assert.Equal(9, options.Validate().Count);

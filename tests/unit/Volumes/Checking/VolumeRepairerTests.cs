@@ -243,7 +243,12 @@ public class VolumeRepairerTests
 
     private static VolumeRecord NewRecord() => new()
     {
-        Name = "v", Id = new Guid("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"), SizeBytes = 1 << 20, BlockSizeBytes = 512, PhysicalBlockSizeBytes = 4096, CreatedAt = DateTimeOffset.UnixEpoch,
+        Name = "v",
+        Id = new Guid("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"),
+        SizeBytes = 1 << 20,
+        BlockSizeBytes = 512,
+        PhysicalBlockSizeBytes = 4096,
+        CreatedAt = DateTimeOffset.UnixEpoch,
     };
 
     private static SegmentHeader Header(VolumeRecord volume, long sequence, SegmentKind kind, long covered = 0) =>

@@ -24,7 +24,12 @@ internal sealed class CheckpointWorld
     {
         Volume = new VolumeRecord
         {
-            Name = VolumeWorld.Name, Id = new Guid("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"), SizeBytes = sizeBytes, BlockSizeBytes = BlockBytes, PhysicalBlockSizeBytes = 4096, CreatedAt = DateTimeOffset.UnixEpoch,
+            Name = VolumeWorld.Name,
+            Id = new Guid("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"),
+            SizeBytes = sizeBytes,
+            BlockSizeBytes = BlockBytes,
+            PhysicalBlockSizeBytes = 4096,
+            CreatedAt = DateTimeOffset.UnixEpoch,
         };
         Store = new FaultyBlobStore(Memory, 1, TimeProvider.System);
         Index = null!;

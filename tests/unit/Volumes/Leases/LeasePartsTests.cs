@@ -157,13 +157,27 @@ public class LeasePartsTests
         var id = Guid.NewGuid();
         var heartbeat = new HeartbeatRecord
         {
-            Epoch = 3, Owner = "o", Beat = Guid.NewGuid(), At = DateTimeOffset.UnixEpoch,
-            JournalId = Guid.NewGuid(), LastWrite = 7, LastWriteFlushed = 6, LastWriteInBucket = 5,
+            Epoch = 3,
+            Owner = "o",
+            Beat = Guid.NewGuid(),
+            At = DateTimeOffset.UnixEpoch,
+            JournalId = Guid.NewGuid(),
+            LastWrite = 7,
+            LastWriteFlushed = 6,
+            LastWriteInBucket = 5,
         };
         var release = new ReleaseRecord
         {
-            Epoch = 3, Owner = "o", Nonce = Guid.NewGuid(), At = DateTimeOffset.UnixEpoch, JournalEpoch = 2, JournalOwner = "p", JournalId = Guid.NewGuid(),
-            LastWriteFlushed = 6, LastWriteInBucket = 5, Abandoned = true,
+            Epoch = 3,
+            Owner = "o",
+            Nonce = Guid.NewGuid(),
+            At = DateTimeOffset.UnixEpoch,
+            JournalEpoch = 2,
+            JournalOwner = "p",
+            JournalId = Guid.NewGuid(),
+            LastWriteFlushed = 6,
+            LastWriteInBucket = 5,
+            Abandoned = true,
         };
 
         Assert.Equal(heartbeat, LeaseCodec.DecodeHeartbeat(LeaseCodec.Encode(heartbeat, id), "x", id));

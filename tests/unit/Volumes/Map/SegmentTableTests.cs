@@ -1,5 +1,5 @@
-using Gateway.Volumes.Formats;
 using System.Buffers;
+using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;
 using Xunit;
 
