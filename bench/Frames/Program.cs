@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Gateway.Scsi;

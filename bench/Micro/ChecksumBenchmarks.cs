@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using BenchmarkDotNet.Attributes;
 using Gateway.Volumes.Formats;
 

@@ -137,7 +137,7 @@ public sealed class S3BlobStore : IBlobStore
         // Every store checks the hash of a signed payload. The CRC, ten times as cheap, is checked by those that know it, and ignored by the others.
         // Typed, since a plain null would become an empty memory here.
         var payload = _options.SignPayload ? content : default(ReadOnlyMemory<byte>?);
-        var checksum = _options.SignPayload ? default(uint?) : ContentChecksum.Crc32C(content.Span);
+        var checksum = _options.SignPayload ? default(uint?) : Crc32C.Compute(content.Span);
         using var request = await connection.Requests.PutAsync(key, body, payload, checksum, precondition, cancellationToken);
         // Saves sending long bodies in vain, and costs each put a round trip.
         request.Headers.ExpectContinue = content.Length >= ExpectContinueFromBytes;

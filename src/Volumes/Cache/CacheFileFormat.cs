@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using static System.Buffers.Binary.BinaryPrimitives;
 

@@ -13,6 +13,10 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
     /// <summary>Pieces this near to each other are fetched in one request.</summary>
     private const int GapMaxBytes = 32 << 10;
 
+    /// <summary>What may come along with a leaf that a look-up needs: hundreds of leaves of sequential data, a few of shredded ones.</summary>
+    private const int NeighboursMaxBytes = 32 << 10;
+    private const int NeighbourGapMaxBytes = 4 << 10;
+
     private readonly Dictionary<PiecePointer, SharedLoad> _loading = [];
 
     /// <summary>Says what is missing still; false: nothing. Called under the gate.</summary>
@@ -41,13 +45,14 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
                 {
                     // Under the same gate as the look-up: a checkpoint may drop the blob's name at any moment after.
                     start = Blob(missing.Pointer);
-                    _loading.Add(missing.Pointer, load = new SharedLoad());
+                    load = new SharedLoad(index.Map.WithNeighbours(missing, NeighbourGapMaxBytes, NeighboursMaxBytes));
+                    foreach (var piece in load.Pieces) _loading.TryAdd(piece.Pointer, load);
                 }
 
                 load.Waiters++;
             }
 
-            if (start is { } blob) load.Running = LoadSharedAsync(load, missing, blob.Key, blob.Seed);
+            if (start is { } blob) load.Running = LoadSharedAsync(load, blob.Key, blob.Seed);
             try
             {
                 await load.Done.Task.WaitAsync(cancellationToken);
@@ -56,9 +61,13 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
             {
                 // A checkpoint moved the piece meanwhile, and what it was in is gone: look again.
             }
+            catch (Exception e) when (IsDamage(e) && load.Pieces[0].Pointer != missing.Pointer)
+            {
+                // The damage may be in the piece that this one was to come along with.
+            }
             finally
             {
-                Leave(load, missing.Pointer);
+                Leave(load);
             }
         }
     }
@@ -121,12 +130,20 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
         }
     }
 
-    private async Task LoadSharedAsync(SharedLoad load, MissingPiece missing, BlobKey key, uint seed)
+    private async Task LoadSharedAsync(SharedLoad load, BlobKey key, uint seed)
     {
         Exception? failure = null;
         try
         {
-            await LoadRangeAsync([missing], 0, 1, key, seed, load.Cancellation.Token);
+            try
+            {
+                await LoadRangeAsync(load.Pieces, 0, load.Pieces.Count, key, seed, load.Cancellation.Token);
+            }
+            catch (Exception e) when (IsDamage(e))
+            {
+                // A neighbour may be the damaged one, or the transfer went wrong: only what is bad twice is bad in the store.
+                await LoadRangeAsync(load.Pieces, 0, 1, key, seed, load.Cancellation.Token);
+            }
         }
         catch (Exception e)
         {
@@ -134,27 +151,30 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
         }
 
         // Before they go on: who comes after a failure tries again.
-        lock (gate) Forget(load, missing.Pointer);
+        lock (gate) Forget(load);
         if (failure is null) load.Done.SetResult();
         else load.Done.SetException(failure);
     }
 
     /// <summary>The last one to leave a load that nobody wants any more ends it.</summary>
-    private void Leave(SharedLoad load, PiecePointer pointer)
+    private void Leave(SharedLoad load)
     {
         lock (gate)
         {
             if (--load.Waiters > 0 || load.Done.Task.IsCompleted) return;
-            Forget(load, pointer); // Nobody joins it any more.
+            Forget(load); // Nobody joins it any more.
         }
 
         load.Cancellation.Cancel();
     }
 
-    private void Forget(SharedLoad load, PiecePointer pointer)
+    private void Forget(SharedLoad load)
     {
-        if (_loading.TryGetValue(pointer, out var current) && current == load) _loading.Remove(pointer);
+        foreach (var piece in load.Pieces)
+            if (_loading.TryGetValue(piece.Pointer, out var current) && current == load) _loading.Remove(piece.Pointer);
     }
+
+    private static bool IsDamage(Exception e) => e is VolumeException { Kind: VolumeErrorKind.Damaged } or BlobStoreException { Kind: BlobErrorKind.Corrupt };
 
     private bool IsSuperseded(MissingLookup lookup, in MissingPiece missing)
     {
@@ -178,8 +198,11 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
     }
 
     /// <summary>A load that several callers wait for. It belongs to none of them, so that none can end it for the others.</summary>
-    private sealed class SharedLoad
+    /// <param name="pieces">What it brings: first what it was started for, then neighbours that come along.</param>
+    private sealed class SharedLoad(IReadOnlyList<MissingPiece> pieces)
     {
+        public IReadOnlyList<MissingPiece> Pieces { get; } = pieces;
+
         public TaskCompletionSource Done { get; } = new();
 
         public CancellationTokenSource Cancellation { get; } = new();

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
 using static System.Buffers.Binary.BinaryPrimitives;

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using static System.Buffers.Binary.BinaryPrimitives;
 
 namespace Gateway.Volumes.Formats;

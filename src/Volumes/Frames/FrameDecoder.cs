@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using K4os.Compression.LZ4;
 using ZstdSharp;

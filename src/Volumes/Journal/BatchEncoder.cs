@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Gateway.Volumes.Formats;
@@ -124,8 +125,10 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
                 }
 
                 take = Math.Min(run.Blocks - done, blocksMax - last.Blocks);
-                extents[^1] = last with { Blocks = last.Blocks + take };
                 var length = (int)take * volume.BlockSizeBytes;
+                // The checksum of a whole record goes all the way from the write to the frame.
+                var record = workspace.Records[run.Write];
+                extents[^1] = last with { Blocks = last.Blocks + take, Crc = !joins && length == record.LengthBytes ? record.Crc : null };
                 pieces.Add(new Piece(run.Write, (int)(run.WriteOffset + done) * volume.BlockSizeBytes, length, end));
                 end += length;
             }

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Gateway.Volumes.Formats;
@@ -27,7 +28,8 @@ internal sealed class SegmentSealer : IDisposable
     /// <param name="Lba">First block.</param>
     /// <param name="Blocks">Number of blocks; of data, 128 KiB at most.</param>
     /// <param name="PayloadOffset">Where its blocks are in the buffer, a multiple of 16; -1: zeroes.</param>
-    public readonly record struct Extent(ulong Lba, uint Blocks, int PayloadOffset);
+    /// <param name="Crc">The checksum that its blocks had when they came, if they came together.</param>
+    public readonly record struct Extent(ulong Lba, uint Blocks, int PayloadOffset, uint? Crc = null);
 
     /// <summary>What the segment is; the header's remaining fields follow from its content.</summary>
     public readonly record struct Identity(
@@ -89,7 +91,8 @@ internal sealed class SegmentSealer : IDisposable
         {
             var (zeroes, zeroLength) = (length, 0);
             if (identity.Kind == SegmentKind.Log && ZeroRuns.TryFind(blocks, misalignment, at, out var found, out var foundLength)) (zeroes, zeroLength) = (found, foundLength);
-            if (zeroes > at) frames.Write(extent.Lba + (ulong)(at / blockLength), extent.PayloadOffset + at, zeroes - at, blockLength);
+            var crc = at == 0 && zeroes == length ? extent.Crc : null;
+            if (zeroes > at) frames.Write(extent.Lba + (ulong)(at / blockLength), extent.PayloadOffset + at, zeroes - at, blockLength, crc);
             if (zeroLength > 0) AddZeroes(extent.Lba + (ulong)(zeroes / blockLength), (uint)(zeroLength / blockLength));
             at = zeroes + zeroLength;
         }
@@ -119,12 +122,12 @@ internal sealed class SegmentSealer : IDisposable
         /// <summary>Where the next frame goes; a multiple of 16 from the first one on.</summary>
         public int End { get; private set; } = start;
 
-        public void Write(ulong lba, int payloadOffset, int lengthBytes, int blockLengthBytes)
+        public void Write(ulong lba, int payloadOffset, int lengthBytes, int blockLengthBytes, uint? crc)
         {
             var payload = End + FrameHeader.HeaderLengthBytes;
             if (payload > payloadOffset) throw new UnreachableException("A frame would overwrite blocks that are not in a frame yet.");
             var blocks = buffer.AsSpan(payloadOffset, lengthBytes);
-            var plainCrc = Crc32C.Compute(blocks);
+            var plainCrc = crc ?? Crc32C.Compute(blocks);
             var storedCrc = plainCrc;
             if (compressor.TryCompress(blocks, compression, history, out var codec, out var stored))
             {

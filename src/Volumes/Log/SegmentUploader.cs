@@ -38,6 +38,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
     /// <summary>Part of a segment, by data and by writes, that is sealed whole or not at all: batches are kept together up to there.</summary>
     private const int StretchShare = 16;
 
+    /// <summary>Segments that arrived before an older one and wait for it, in terms of those that travel: they hold journal space, but no buffer.</summary>
+    private const int WaitingShare = 3;
+
     /// <summary>Room for what is pending while the store keeps up; beyond it the queue grows.</summary>
     private const int PendingStretches = 64;
 
@@ -192,24 +195,35 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        var commit = Task.CompletedTask;
+        Upload[] counting = [];
         try
         {
             while (!_stop.IsCancellationRequested)
             {
-                while (_uploads.Count < _options.UploadWindow && TakeNext() is { } upload)
+                while (MayStart && TakeNext() is { } upload)
                 {
                     _uploads.Enqueue(upload);
                     _ = WakeAfterAsync(upload.Segment);
                 }
 
-                if (_uploads.TryPeek(out var oldest) && (oldest.Segment.IsCompleted || (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))))
+                if (commit.IsCompleted)
                 {
-                    await CommitAsync();
-                    continue;
+                    await commit;
+                    counting = TakeArrived();
+                    if (counting.Length > 0)
+                    {
+                        // The next segments start meanwhile.
+                        commit = CommitAsync(counting);
+                        _ = WakeAfterAsync(commit);
+                        continue;
+                    }
                 }
 
                 await _signal.WaitAsync();
             }
+
+            await commit;
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
@@ -239,9 +253,13 @@ internal sealed class SegmentUploader : IAsyncDisposable
             }
 
             Stop(); // What still travels would not count any more.
+            await EndAsync(commit);
+            foreach (var upload in counting) upload.Moved?.Done.TrySetResult(false); // No effect on those that do count.
             foreach (var upload in _uploads) await EndAsync(upload.Segment);
         }
     }
+
+    private bool MayStart => _uploads.Count < _options.UploadWindow * (1 + WaitingShare) && _uploads.Count(u => !u.Segment.IsCompleted) < _options.UploadWindow;
 
     /// <summary>Starts the next segment, or null if none is due yet. Writes go first.</summary>
     private Upload? TakeNext()
@@ -259,9 +277,24 @@ internal sealed class SegmentUploader : IAsyncDisposable
         return new Upload(null, UploadMovedAsync(new SegmentId(_epoch, _nextSequence++), _lastSealedWrite, moved), moved);
     }
 
-    private async Task WakeAfterAsync(Task upload)
+    /// <summary>Takes the segments off the queue that can count now: all that arrived before the first one that still travels.</summary>
+    private Upload[] TakeArrived()
     {
-        await EndAsync(upload);
+        if (Mutation.CountedOutOfOrder && _uploads.Any(u => u.Segment.IsCompleted))
+        {
+            var early = _uploads.Where(u => u.Segment.IsCompleted).ToArray();
+            for (var i = 0; i < early.Length; i++) _uploads.Dequeue();
+            return early;
+        }
+
+        var arrived = new List<Upload>();
+        while (_uploads.TryPeek(out var oldest) && oldest.Segment.IsCompleted) arrived.Add(_uploads.Dequeue());
+        return [.. arrived];
+    }
+
+    private async Task WakeAfterAsync(Task work)
+    {
+        await EndAsync(work);
         _signal.Set();
     }
 
@@ -341,10 +374,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
         if (await _writer.PutAsync(_keys.Segment(segment.Header.Id), segment.Content, _stop.Token)) segment.Recycle();
     }
 
-    /// <summary>Lets every segment that arrived in order count.</summary>
-    private async Task CommitAsync()
+    /// <summary>Lets segments count that arrived in order.</summary>
+    private async Task CommitAsync(Upload[] arrived)
     {
-        var arrived = (Mutation.CountedOutOfOrder ? _uploads.Where(u => u.Segment.IsCompleted) : _uploads.TakeWhile(u => u.Segment.IsCompleted)).ToArray();
         var segments = new List<BuiltSegment>();
         foreach (var upload in arrived) segments.Add(await upload.Segment);
         await _writer.RefuseIfFencedAsync(_stop.Token);
@@ -360,11 +392,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
             if (!Mutation.SpaceFreedBeforeCount) await FreeAsync(last);
         }
 
-        foreach (var upload in arrived)
-        {
-            _uploads.Dequeue();
-            upload.Moved?.Done.TrySetResult(true);
-        }
+        foreach (var upload in arrived) upload.Moved?.Done.TrySetResult(true);
     }
 
     /// <summary>Gives the journal its space up to the end of a stretch back, whose writes are in the bucket for good.</summary>

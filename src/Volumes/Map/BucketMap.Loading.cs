@@ -16,6 +16,33 @@ internal sealed partial class BucketMap
         return TryGetMissing(number, start, start + 1, out missing);
     }
 
+    /// <summary>
+    /// Stored leaves after a missing one that are not in memory either and can come with the same request: of the same page and map blob,
+    /// in order of their place. The missing piece is the first in the list; alone in it if it is a page.
+    /// </summary>
+    /// <param name="missing">What must be loaded.</param>
+    /// <param name="gapBytesMax">Unwanted bytes between two of them at most.</param>
+    /// <param name="lengthBytesMax">From the start of the first to the end of the last at most, if there is more than one.</param>
+    public IReadOnlyList<MissingPiece> WithNeighbours(in MissingPiece missing, int gapBytesMax, int lengthBytesMax)
+    {
+        var pieces = new List<MissingPiece> { missing };
+        if (missing.IsPage) return pieces;
+        var (p, first) = PlaceOf(missing.Number);
+        if (_pages[p] is not { Bases: { } bases } page) return pieces;
+        var from = missing.Pointer.OffsetBytes;
+        ulong end = from + (ulong)missing.Pointer.LengthBytes;
+        for (var slot = first + 1; slot < LeavesPerPage; slot++)
+        {
+            var next = bases[slot];
+            if (next.Blob != missing.Pointer.Blob || next.OffsetBytes < end || page.Leaves[slot] is { IsOverlay: false }) continue;
+            if (next.OffsetBytes - end > (ulong)gapBytesMax || next.OffsetBytes + (ulong)next.LengthBytes - from > (ulong)lengthBytesMax) break;
+            pieces.Add(new MissingPiece(false, LeafNumber(p, slot), next));
+            end = next.OffsetBytes + (ulong)next.LengthBytes;
+        }
+
+        return pieces;
+    }
+
     /// <summary>Loads a piece whose checksum held. No effect if it is loaded already, or another has taken its place since it was asked for.</summary>
     /// <exception cref="VolumeException">Its content makes no sense; the map is unchanged.</exception>
     public void Load(in MissingPiece piece, ReadOnlySpan<byte> bytes)

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Simulation.Scheduling;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Journal;
@@ -107,7 +108,7 @@ internal sealed class HostFile : IJournalDisk
         }
 
         var bytes = Copy();
-        _world.Record("disk write", offsetBytes, Volumes.Formats.Crc32C.Compute(bytes), null, _process);
+        _world.Record("disk write", offsetBytes, Crc32C.Compute(bytes), null, _process);
         if (Fails(_host.Plan.WriteErrorRate))
         {
             WritePart(bytes, offsetBytes);

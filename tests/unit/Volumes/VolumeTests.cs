@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Tests.Shared;
+using Gateway.Tests.Shared.Stores;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Tests.Frames;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -99,6 +100,35 @@ public class VolumeTests
         for (var i = 0; i < 200; i++) Assert.Equal(BlockResult.Success, await world.WriteAsync((ulong)(i % 20 * 100), VolumeWorld.Tagged(i, 100)));
 
         Assert.Equal(VolumeWorld.Tagged(199, 100), await world.ReadAsync(1900, 100));
+    }
+
+    [Fact]
+    public async Task Volume_SegmentsAreBeingCounted_LaterOnesTravelMeanwhile()
+    {
+        await using var world = new VolumeWorld();
+        world.Options.UploadWindow = 2;
+        await world.CreateAsync();
+        var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System);
+        await world.OpenAsync(store);
+        var keys = new VolumeKeys(VolumeWorld.Name);
+        var (puts, travelling, count) = (0, new TaskCompletionSource(), new TaskCompletionSource());
+        store.BeforeRequest = async (name, key, _) =>
+        {
+            if (key.StartsWith(keys.EpochPrefix, StringComparison.Ordinal)) await count.Task;
+            if (name == "put" && key.StartsWith(keys.LogPrefix, StringComparison.Ordinal) && Interlocked.Increment(ref puts) == 5) travelling.SetResult();
+        };
+        for (var i = 0; i < 6; i++) Assert.Equal(BlockResult.Success, await world.WriteAsync((ulong)(i * 200), VolumeWorld.Tagged(i + 1, 160)));
+
+        await travelling.Task;
+        var drained = world.Volume.DrainAsync(default);
+        Assert.False(drained.IsCompleted);
+        count.SetResult();
+        await drained;
+        world.LoseJournal();
+        world.Kill();
+        await world.OpenAsync();
+
+        for (var i = 0; i < 6; i++) Assert.Equal(VolumeWorld.Tagged(i + 1, 160), await world.ReadAsync((ulong)(i * 200), 160));
     }
 
     [Fact]

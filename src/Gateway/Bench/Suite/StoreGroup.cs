@@ -11,7 +11,7 @@ internal sealed class StoreGroup : SuiteGroup
     private const int ObjectBytes = 8 << 20;
     private const int Concurrency = 8;
     private const int Rounds = 3;
-    private const long SizeBytes = 1L << 30;
+    private const long SizeBytes = 2L << 30;
     private const int Depth = 8;
     private static readonly TimeSpan StoreTime = TimeSpan.FromSeconds(48);
     private static readonly TimeSpan Slice = TimeSpan.FromSeconds(4);
@@ -32,8 +32,10 @@ internal sealed class StoreGroup : SuiteGroup
         List<double> reads = [];
         for (var round = 0; round < Rounds; round++)
         {
+            // Before and after: what else happens on the machine, and the store's own upkeep, change it from one moment to the next.
             var leanPut = await ceiling.PutAsync(Slice, cancellationToken);
             var (write, read, leanRead) = await MeasureVolumeAsync(options, ceiling, round, context, cancellationToken);
+            leanPut += await ceiling.PutAsync(Slice, cancellationToken);
             context.Log($"a volume: written with {write / 1e6:N0} MB/s of {leanPut.MegabytesPerSecond:N0}, read with {read / 1e6:N0} of {leanRead / 1e6:N0}");
             writes.Add(write / 1e6 / leanPut.MegabytesPerSecond);
             reads.Add(read / leanRead);

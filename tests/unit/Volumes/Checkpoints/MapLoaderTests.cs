@@ -35,6 +35,79 @@ public class MapLoaderTests
     }
 
     [Fact]
+    public async Task Load_LeavesOfNeighbouringData_ComeWithOneRequest()
+    {
+        var world = await StoredAsync(leaves: 50);
+        await world.Loader.LoadAsync(0, default);
+        var before = world.Store.Requests;
+
+        await world.AssertMapAsync();
+
+        Assert.Equal(before, world.Store.Requests);
+    }
+
+    [Fact]
+    public async Task Load_NeighbourDamaged_FailsOnlyItself()
+    {
+        var world = await StoredAsync(leaves: 3);
+        await world.Loader.LoadAsync(0, default);
+        Assert.False(world.Index.Map.TryGetMissing(2 * CheckpointWorld.SpanBlocks, out _));
+        await world.RestartAsync();
+        var damaged = await LeafAsync(world, 1);
+        world.Memory.Blobs[damaged.Blob][damaged.OffsetBytes] ^= 1;
+
+        await world.Loader.LoadAsync(0, default);
+        await world.Loader.LoadAsync(2 * CheckpointWorld.SpanBlocks, default);
+        var failure = await Assert.ThrowsAsync<VolumeException>(() => world.Loader.LoadAsync(CheckpointWorld.SpanBlocks, default).AsTask());
+
+        Assert.Equal(VolumeErrorKind.Damaged, failure.Kind);
+        Assert.Equal(MapAnswer.Data, world.Index.Map.Find(0, 1, out _, out _));
+        Assert.Equal(MapAnswer.Data, world.Index.Map.Find(2 * CheckpointWorld.SpanBlocks, 1, out _, out _));
+    }
+
+    [Fact]
+    public async Task Load_WaitsForItAsANeighbourOfADamagedLeaf_GetsItAllTheSame()
+    {
+        var world = await StoredAsync(leaves: 2);
+        var damaged = await LeafAsync(world, 0);
+        world.Memory.Blobs[damaged.Blob][damaged.OffsetBytes] ^= 1;
+        var (arrived, release) = (new TaskCompletionSource(), new TaskCompletionSource());
+        world.Store.BeforeRequest = async (_, _, _) =>
+        {
+            arrived.TrySetResult();
+            await release.Task;
+        };
+        var first = world.Loader.LoadAsync(0, default).AsTask();
+        await arrived.Task;
+        var second = world.Loader.LoadAsync(CheckpointWorld.SpanBlocks, default).AsTask();
+        release.SetResult();
+
+        await Assert.ThrowsAsync<VolumeException>(() => first);
+        await second;
+
+        Assert.Equal(MapAnswer.Data, world.Index.Map.Find(CheckpointWorld.SpanBlocks, 1, out _, out _));
+    }
+
+    [Fact]
+    public async Task Load_TransferGoesWrongOnce_IsTriedAgain()
+    {
+        var world = await StoredAsync(leaves: 1);
+        var leaf = await LeafAsync(world, 0);
+        world.Memory.Blobs[leaf.Blob][leaf.OffsetBytes] ^= 1;
+        var reads = 0;
+        world.Store.BeforeRequest = (_, _, _) =>
+        {
+            if (++reads == 2) world.Memory.Blobs[leaf.Blob][leaf.OffsetBytes] ^= 1;
+            return default;
+        };
+
+        await world.Loader.LoadAsync(0, default);
+
+        Assert.Equal(2, reads);
+        Assert.Equal(MapAnswer.Data, world.Index.Map.Find(0, 1, out _, out _));
+    }
+
+    [Fact]
     public async Task Load_NobodyWaitsForAnyMore_EndsAndCanBeAskedForAgain()
     {
         var world = await StoredAsync();
@@ -116,6 +189,25 @@ public class MapLoaderTests
         await Assert.ThrowsAsync<BlobStoreException>(() => second);
         world.Store.BeforeRequest = null;
         await world.AssertMapAsync();
+    }
+
+    /// <summary>Where a leaf is stored. Loads the page, but not the leaf.</summary>
+    private static async Task<(string Blob, int OffsetBytes)> LeafAsync(CheckpointWorld world, int leaf)
+    {
+        var lba = (ulong)(leaf * CheckpointWorld.SpanBlocks);
+        Assert.True(world.Index.Map.TryGetMissing(lba, out var page) && page.IsPage);
+        await world.Loader.LoadAsync([page], default);
+        Assert.True(world.Index.Map.TryGetMissing(lba, out var missing) && !missing.IsPage);
+        return (Assert.Single(world.Names(world.Keys.MapPrefix)), (int)missing.Pointer.OffsetBytes);
+    }
+
+    private static async Task<CheckpointWorld> StoredAsync(int leaves)
+    {
+        var world = new CheckpointWorld();
+        world.Commit([.. Enumerable.Range(0, leaves).Select(i => (ulong)(i * CheckpointWorld.SpanBlocks))]);
+        await world.CheckpointAsync();
+        await world.RestartAsync();
+        return world;
     }
 
     private static async Task<CheckpointWorld> StoredAsync()

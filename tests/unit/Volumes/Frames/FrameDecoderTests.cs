@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using Gateway.Tests.Shared;
 using Gateway.Tests.Shared.Interop;
 using Gateway.Volumes.Formats;

@@ -1,3 +1,4 @@
+using Gateway.Backends.Core;
 using System.Buffers;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;

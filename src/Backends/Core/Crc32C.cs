@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Gateway.Volumes.Formats;
+namespace Gateway.Backends.Core;
 
 /// <summary>CRC-32C (Castagnoli, RFC 3720 appendix B.4): initial value and final XOR are all ones.</summary>
 /// <remarks>
