@@ -143,6 +143,7 @@ internal sealed record SeedPlan
         };
         if (random.Next(4) == 0) plan = Restless(plan, random);
         else if (random.Next(6) == 0) plan = Flushing(plan, random);
+        else if (random.Next(6) == 0) plan = Crowded(plan, random);
         if (random.Next(2) == 0) return plan;
         return plan with
         {
@@ -169,6 +170,21 @@ internal sealed record SeedPlan
         CutsAfterFlushes = true,
         Options = plan.Options with { Durability = Durability.Journal, SealAfter = TimeSpan.FromSeconds(10), SegmentBytes = 64 << 10 },
         Disk = plan.Disk with { FlushMax = TimeSpan.FromMilliseconds(50), Lies = false },
+    };
+
+    /// <summary>Journals are always full, so that space is written over as soon as it is given back; flushes are slow, and the power fails.</summary>
+    private static SeedPlan Crowded(SeedPlan plan, Random random) => plan with
+    {
+        Depth = 8 << random.Next(3),
+        ThinkMax = TimeSpan.FromMilliseconds(1),
+        CommandsMax = random.Next(40, 120),
+        JournalBytes = 8192 + (128 << 10),
+        LengthMax = 16,
+        Mix = [80, 2, 5, 5, 1],
+        PowerCuts = true,
+        Options = plan.Options with { Durability = Durability.Journal, SegmentBytes = 8192 << random.Next(2), HighWaterPercent = 100 },
+        Store = plan.Store with { LatencyMax = TimeSpan.FromMilliseconds(20) },
+        Disk = plan.Disk with { FlushMax = TimeSpan.FromMilliseconds(100), Lies = false },
     };
 
     /// <summary>Checkpoints, cleaning and removal never rest, gateways take over in the middle of them, and most of the map stays as it is for long.</summary>
