@@ -68,7 +68,10 @@ internal sealed class LeaseJudge
             return 0;
         }
 
-        if (last.LastWriteFlushed > last.LastWriteInBucket)
+        // Whoever had the journal since, but ended before it served, knows what the bucket has got of it meanwhile, and that all of it is to be kept.
+        var later = _beats.FindLast(b => b.Step <= look && b.Beat.Epoch > parent.Epoch && b.Beat.Epoch < serving.Epoch && b.Beat.JournalId == last.JournalId).Beat;
+        if (later is not null && later.LastWriteFlushed <= later.LastWriteInBucket) return history.FlushedFloor;
+        if ((later ?? last).LastWriteFlushed > (later ?? last).LastWriteInBucket)
             _world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) took over from {parent.Process.Name} (epoch {parent.Epoch}), whose heartbeat said that the bucket lacks flushed writes ({last.LastWriteFlushed}, {last.LastWriteInBucket}).");
         return Math.Max(history.BucketFloor, _flushedAtBeat.GetValueOrDefault(last.Beat));
     }

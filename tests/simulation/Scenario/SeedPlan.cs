@@ -175,14 +175,21 @@ internal sealed record SeedPlan
     /// <summary>Journals are always full, so that space is written over as soon as it is given back; flushes are slow, and the power fails.</summary>
     private static SeedPlan Crowded(SeedPlan plan, Random random) => plan with
     {
-        Depth = 8 << random.Next(3),
+        Depth = 8 << random.Next(2),
         ThinkMax = TimeSpan.FromMilliseconds(1),
         CommandsMax = random.Next(40, 120),
         JournalBytes = 8192 + (128 << 10),
         LengthMax = 16,
         Mix = [80, 2, 5, 5, 1],
         PowerCuts = true,
-        Options = plan.Options with { Durability = Durability.Journal, SegmentBytes = 8192 << random.Next(2), HighWaterPercent = 100 },
+        Options = plan.Options with
+        {
+            Durability = Durability.Journal,
+            SegmentBytes = 8192 << random.Next(2),
+            HighWaterPercent = 100,
+            CommandTimeout = TimeSpan.FromSeconds(40), // For all that wait in the queue.
+            RemoveAfter = TimeSpan.FromSeconds(60),
+        },
         Store = plan.Store with { LatencyMax = TimeSpan.FromMilliseconds(20) },
         Disk = plan.Disk with { FlushMax = TimeSpan.FromMilliseconds(100), Lies = false },
     };
