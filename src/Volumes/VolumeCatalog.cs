@@ -97,7 +97,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
             // Our own put may have been carried out twice below us, or somebody else was faster: the identity tells.
-            var existing = RecordCodec.DecodeVolume(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value);
+            var existing = RecordCodec.DecodeVolume(await RecordEnvelope.ReadAsync(store, key, cancellationToken), key.Value);
             if (existing.Id != record.Id) throw AlreadyExists(name);
         }
 

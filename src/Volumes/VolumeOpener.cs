@@ -130,7 +130,7 @@ public sealed class VolumeOpener
         var key = state.Keys.Epoch(epoch);
         try
         {
-            var record = await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
+            var record = await RecordEnvelope.ReadAsync(_store, key, cancellationToken);
             return RecordCodec.DecodeEpoch(record, key.Value, state.Volume.Id, epoch).Nonce;
         }
         catch (Exception e) when (e is VolumeException or BlobStoreException { Kind: BlobErrorKind.NotFound })
@@ -299,7 +299,7 @@ public sealed class VolumeOpener
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
+            var existing = RecordCodec.DecodeEpoch(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
             if (existing.Nonce != claim.Nonce && !Mutation.TakenEpochIsOurs)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was opened by {existing.Owner} at the same moment (epoch {claim.Epoch}). Serve it from one gateway only.");
         }
@@ -330,7 +330,7 @@ public sealed class VolumeOpener
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeTakeover(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
+            var existing = RecordCodec.DecodeTakeover(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
             if (existing != takeover) throw RecordEnvelope.Damaged(key.Value, "only its epoch's owner can have made it, but it is not what was put");
         }
 

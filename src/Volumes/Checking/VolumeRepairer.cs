@@ -178,7 +178,7 @@ public sealed class VolumeRepairer
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
+            var existing = RecordCodec.DecodeEpoch(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value, state.Volume.Id, epoch);
             if (existing.Nonce != claim.Nonce)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{_keys.VolumeName}' was opened by {existing.Owner} at the same moment (epoch {epoch}). Stop that gateway first.");
         }

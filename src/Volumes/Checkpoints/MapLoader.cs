@@ -98,12 +98,23 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
     }
 
     /// <summary>Reads and proves one piece.</summary>
-    public async Task<byte[]> ReadAsync(PiecePointer pointer, CancellationToken cancellationToken)
+    public Task<byte[]> ReadAsync(PiecePointer pointer, CancellationToken cancellationToken)
     {
         var (key, seed) = Blob(pointer);
+        return ReadAsync(pointer, key, seed, cancellationToken);
+    }
+
+    /// <summary>Reads and proves one piece, twice if need be: a transfer may go wrong, and only what is bad twice is bad in the store.</summary>
+    private async Task<byte[]> ReadAsync(PiecePointer pointer, BlobKey key, uint seed, CancellationToken cancellationToken)
+    {
         var content = new byte[pointer.LengthBytes];
-        await store.ReadExactlyAsync(key, pointer.OffsetBytes, content, cancellationToken);
-        return Crc32C.Compute(content, seed) == pointer.Crc ? content : throw RecordEnvelope.Damaged(key.Value, $"the piece at {pointer.OffsetBytes} fails its checksum");
+        for (var attempt = 1; attempt <= 2; attempt++)
+        {
+            await store.ReadExactlyAsync(key, pointer.OffsetBytes, content, cancellationToken);
+            if (Crc32C.Compute(content, seed) == pointer.Crc) return content;
+        }
+
+        throw RecordEnvelope.Damaged(key.Value, $"the piece at {pointer.OffsetBytes} fails its checksum");
     }
 
     private async Task LoadRangeAsync(IReadOnlyList<MissingPiece> pieces, int first, int end, CancellationToken cancellationToken)
@@ -121,11 +132,11 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
         for (var i = first; i < end; i++)
         {
             var pointer = pieces[i].Pointer;
-            var piece = content.AsSpan((int)(pointer.OffsetBytes - from.OffsetBytes), (int)pointer.LengthBytes);
-            if (Crc32C.Compute(piece, seed) != pointer.Crc) throw RecordEnvelope.Damaged(key.Value, $"the piece at {pointer.OffsetBytes} fails its checksum");
+            var piece = content.AsMemory((int)(pointer.OffsetBytes - from.OffsetBytes), (int)pointer.LengthBytes);
+            if (Crc32C.Compute(piece.Span, seed) != pointer.Crc) piece = await ReadAsync(pointer, key, seed, cancellationToken);
             lock (gate)
             {
-                index.Map.Load(pieces[i], piece);
+                index.Map.Load(pieces[i], piece.Span);
             }
         }
     }
@@ -141,7 +152,7 @@ internal sealed class MapLoader(IBlobStore store, VolumeRecord volume, VolumeKey
             }
             catch (Exception e) when (IsDamage(e))
             {
-                // A neighbour may be the damaged one, or the transfer went wrong: only what is bad twice is bad in the store.
+                // A neighbour may be the damaged one.
                 await LoadRangeAsync(load.Pieces, 0, 1, key, seed, load.Cancellation.Token);
             }
         }

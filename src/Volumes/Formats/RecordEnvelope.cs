@@ -39,6 +39,14 @@ internal static class RecordEnvelope
         return blob;
     }
 
+    /// <summary>A record's blob, whatever is in it. If that fails its checks it is read once more: a transfer may have gone wrong.</summary>
+    /// <exception cref="BlobStoreException">The store failed, or there is no such blob.</exception>
+    public static async ValueTask<byte[]> ReadAsync(IBlobStore store, BlobKey key, CancellationToken cancellationToken)
+    {
+        var blob = await store.ReadWholeAsync(key, RecordLengthMaxBytes, cancellationToken);
+        return IsWhole(blob) ? blob : await store.ReadWholeAsync(key, RecordLengthMaxBytes, cancellationToken);
+    }
+
     /// <summary>Checks a record blob and returns its JSON text.</summary>
     /// <param name="name">The blob's name, for the message.</param>
     /// <exception cref="VolumeException">Foreign, damaged or newer.</exception>
@@ -57,6 +65,10 @@ internal static class RecordEnvelope
         volumeId = new Guid(blob[16..32], bigEndian: true);
         return json;
     }
+
+    private static bool IsWhole(ReadOnlySpan<byte> blob) =>
+        blob.Length >= LengthBytes && blob.StartsWith(Magic) && ReadUInt32LittleEndian(blob[60..]) == Crc32C.Compute(blob[..60])
+        && ReadInt32LittleEndian(blob[12..]) == blob.Length - LengthBytes && ReadUInt32LittleEndian(blob[32..]) == Crc32C.Compute(blob[LengthBytes..]);
 
     internal static VolumeException Damaged(string name, string why) => new(
         VolumeErrorKind.Damaged,

@@ -192,7 +192,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
     {
         if (epoch == state.NewestEpoch && state.NewestRecord is { } newest) return newest;
         var key = state.Keys.Epoch(epoch);
-        return RecordCodec.DecodeEpoch(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, epoch);
+        return RecordCodec.DecodeEpoch(await RecordEnvelope.ReadAsync(store, key, cancellationToken), key.Value, state.Volume.Id, epoch);
     }
 
     private async Task<long> LastWriteAsync(LogState state, CancellationToken cancellationToken) =>

@@ -12,7 +12,7 @@ internal static class Heartbeat
     {
         try
         {
-            return await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
+            return await RecordEnvelope.ReadAsync(store, key, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
         {
@@ -56,7 +56,7 @@ internal static class Heartbeat
         var key = keys.Release(epoch);
         try
         {
-            return LeaseCodec.DecodeRelease(await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, volumeId, epoch);
+            return LeaseCodec.DecodeRelease(await RecordEnvelope.ReadAsync(store, key, cancellationToken), key.Value, volumeId, epoch);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
         {

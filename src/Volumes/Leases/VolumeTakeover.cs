@@ -98,7 +98,7 @@ public sealed class VolumeTakeover
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
-            var existing = RecordCodec.DecodeEpoch(await _store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
+            var existing = RecordCodec.DecodeEpoch(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value, state.Volume.Id, claim.Epoch);
             if (existing.Nonce != claim.Nonce)
                 throw new VolumeException(VolumeErrorKind.Fenced, $"Volume '{state.Volume.Name}' was claimed by {existing.Owner} at the same moment (epoch {claim.Epoch}). Look at 'tcmu-gateway volume info', then try again if need be.");
         }

@@ -136,6 +136,10 @@ internal sealed record LogState
 
     /// <inheritdoc cref="ReadMetadataAsync(IBlobStore, ListedSegment, CancellationToken)"/>
     public static async Task<(SegmentHeader Header, SegmentIndexEntry[] Index)> ReadMetadataAsync(
+        IBlobStore store, VolumeKeys keys, VolumeRecord volume, ListedSegment segment, CancellationToken cancellationToken) =>
+        await TwiceAsync(() => ReadMetadataOnceAsync(store, keys, volume, segment, cancellationToken));
+
+    private static async Task<(SegmentHeader Header, SegmentIndexEntry[] Index)> ReadMetadataOnceAsync(
         IBlobStore store, VolumeKeys keys, VolumeRecord volume, ListedSegment segment, CancellationToken cancellationToken)
     {
         const int FirstReadBytes = 80 << 10; // Enough for header and index of an 8 MiB segment of 4 KiB writes in one request.
@@ -174,6 +178,19 @@ internal sealed record LogState
                 lastWrite = header.LastWrite;
                 yield return (header, index);
             }
+        }
+    }
+
+    /// <summary>Tries once more if what came is damaged: a transfer may have gone wrong, and only what is bad twice is bad in the store.</summary>
+    private static async Task<T> TwiceAsync<T>(Func<Task<T>> readAsync)
+    {
+        try
+        {
+            return await readAsync();
+        }
+        catch (Exception e) when (e is VolumeException { Kind: VolumeErrorKind.Damaged or VolumeErrorKind.Foreign } or BlobStoreException { Kind: BlobErrorKind.Corrupt })
+        {
+            return await readAsync();
         }
     }
 
@@ -228,7 +245,7 @@ internal sealed record LogState
         var newest = await NewestRootAsync(store, keys, cancellationToken);
         if (newest == default) return null;
         var key = keys.Checkpoint(newest);
-        var root = CheckpointRoot.Decode(await store.ReadWholeAsync(key, CheckpointRoot.LengthMaxBytes, cancellationToken), key.Value);
+        var root = await TwiceAsync(async () => CheckpointRoot.Decode(await store.ReadWholeAsync(key, CheckpointRoot.LengthMaxBytes, cancellationToken), key.Value));
         if (root.VolumeId != volume.Id) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{key}' belongs to another volume ({root.VolumeId}). Move it out of this volume's prefix.");
         return root.Id == newest ? root : throw RecordEnvelope.Damaged(key.Value, "it holds another checkpoint than its name says");
     }
@@ -321,5 +338,5 @@ internal sealed record LogState
     }
 
     private static async Task<byte[]> ReadRecordAsync(IBlobStore store, BlobKey key, CancellationToken cancellationToken) =>
-        await store.ReadWholeAsync(key, RecordEnvelope.RecordLengthMaxBytes, cancellationToken);
+        await RecordEnvelope.ReadAsync(store, key, cancellationToken);
 }
