@@ -113,7 +113,7 @@ gateway_config() {
 {
   "stores": { $store },
   "journal": { "directory": "$SCRATCH/journal", "capacityBytes": ${JOURNAL_BYTES:-268435456} },
-  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": 30 }
+  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": ${LEASE_SECONDS:-30} }
 }
 JSON
 }
