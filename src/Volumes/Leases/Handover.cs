@@ -55,7 +55,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
                     if (text != told) VolumeLog.OpeningWaits(logger, name, wait.Reason);
                     told = text;
                     Waits?.Invoke(new OpeningWait(wait.Error, wait.Reason, wait.Left));
-                    var poll = Min(facts.Others.Min(w => OpeningFacts.Terms(w).RenewEvery) / 2, PollMax);
+                    var poll = Min(facts.Others.Min(w => OpeningFacts.Terms(w).BeatEvery) / 2, PollMax);
                     watch ??= new HeartbeatWatch(time, poll * 4);
                     await WatchAsync(state, watch, poll, facts.WaitAfterClaim, cancellationToken);
                     break;
@@ -90,7 +90,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         {
             Waits?.Invoke(new OpeningWait(BlockError.HandingOver, reason, left));
             await BeatAsync(state, claimed, cancellationToken);
-            await Task.Delay(Min(left, Min(_terms.RenewEvery / 2, PollMax)) + TimeSpan.FromMilliseconds(1), time, cancellationToken);
+            await Task.Delay(Min(left, Min(_terms.BeatEvery / 2, PollMax)) + TimeSpan.FromMilliseconds(1), time, cancellationToken);
             await RefuseIfSupersededAsync(state, claimed, cancellationToken);
         }
 

@@ -17,7 +17,7 @@ internal sealed record WriterIdentity(VolumeKeys Keys, Guid VolumeId, long Epoch
 /// alone. Without a lease it does neither.
 /// </summary>
 /// <remarks>
-/// A look is due every L/3, after a failed one soon, and at once when a command is held. Heartbeats go their own way, one at a time: a slow
+/// A look is due every L/12, after a failed one soon, and at once when a command is held. Heartbeats go their own way, one at a time: a slow
 /// one delays no look. Failures are only ever repeated; what counts is what the clock says of the last look that succeeded.
 /// </remarks>
 internal sealed class LeaseKeeper : IAsyncDisposable
@@ -122,7 +122,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
 
     private async Task KeepAsync()
     {
-        var (lookDue, beatDue, failed, beatUnderWay) = (Due(Spread(_terms.RenewEvery)), _time.GetTimestamp(), false, false);
+        var (lookDue, beatDue, failed, beatUnderWay) = (Due(Spread(_terms.LookEvery)), _time.GetTimestamp(), false, false);
         while (!_stop.IsCancellationRequested && !_authority.IsRevoked)
         {
             if (IsDue(lookDue) || RenewsAtOnce())
@@ -130,7 +130,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
                 // Forgotten before the look, so that who asks while it is under way gets one of their own: this one may be too old.
                 Volatile.Write(ref _renewalNeeded, 0);
                 failed = !await LookAsync();
-                lookDue = Due(Spread(failed || _gate.IsHolding ? _terms.RetryAfter : _terms.RenewEvery));
+                lookDue = Due(Spread(failed || _gate.IsHolding ? _terms.RetryAfter : _terms.LookEvery));
             }
 
             if (beatUnderWay && _beat.IsCompleted)
@@ -143,7 +143,7 @@ internal sealed class LeaseKeeper : IAsyncDisposable
             if (!beatUnderWay && (Volatile.Read(ref _beatNeeded) != 0 || IsDue(beatDue)))
             {
                 Volatile.Write(ref _beatNeeded, 0);
-                (_beat, beatUnderWay, beatDue) = (BeatAsync(), true, Due(Spread(_terms.RenewEvery)));
+                (_beat, beatUnderWay, beatDue) = (BeatAsync(), true, Due(Spread(_terms.BeatEvery)));
             }
 
             if (RenewsAtOnce()) continue;

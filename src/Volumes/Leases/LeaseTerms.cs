@@ -5,7 +5,8 @@ namespace Gateway.Volumes.Leases;
 internal readonly record struct LeaseTerms(TimeSpan Length)
 {
     private const int MarginShare = 10;
-    private const int RenewalShare = 3;
+    private const int LookShare = 12;
+    private const int BeatShare = 3;
     private const int AttemptShare = 12;
     private const int RetryShare = 60;
 
@@ -25,8 +26,11 @@ internal readonly record struct LeaseTerms(TimeSpan Length)
     /// <summary>How long a successor waits after its claim, and how long a heartbeat must be silent before it claims.</summary>
     public TimeSpan SuccessorWait => Length + Margin;
 
-    /// <summary>Looks and heartbeats are this far apart at most.</summary>
-    public TimeSpan RenewEvery => Length / RenewalShare;
+    /// <summary>Looks are this far apart at most: what is left of the authority when the store goes away carries through the outage.</summary>
+    public TimeSpan LookEvery => Length / LookShare;
+
+    /// <summary>Heartbeats are this far apart at most.</summary>
+    public TimeSpan BeatEvery => Length / BeatShare;
 
     /// <summary>How long a request of the lease may take before it is given up and made again.</summary>
     public TimeSpan AttemptTimeout => TimeSpan.FromTicks(Math.Clamp((Length / AttemptShare).Ticks, AttemptMin.Ticks, AttemptMax.Ticks));

@@ -44,7 +44,7 @@ internal sealed class LeaseJudge
     public void Acknowledged(Serving serving, string command)
     {
         // Who is suspended between the look at the clock and the answer is not told from one who is not: docs/semantics.md says so.
-        if (!_plan.HasLease || serving.Epoch >= _newestServing || serving.Process.RunsParkedWork) return;
+        if (!_plan.HasLease || serving.Epoch >= _newestServing || serving.Process.HasJustResumed) return;
         _world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) acknowledged a {command} while epoch {_newestServing} served.");
     }
 

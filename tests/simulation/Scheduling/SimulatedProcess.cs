@@ -15,6 +15,7 @@ internal sealed class SimulatedProcess(World world, string name) : Synchronizati
     private long _nextAbandon;
     private TimeSpan _suspendedAt;
     private TimeSpan _suspendedTotal;
+    private TimeSpan _resumedAt = TimeSpan.MinValue;
 
     public string Name { get; } = name;
 
@@ -25,8 +26,8 @@ internal sealed class SimulatedProcess(World world, string name) : Synchronizati
     /// <summary>Time spent suspended so far.</summary>
     public TimeSpan SuspendedTotal => IsSuspended ? _suspendedTotal + (world.Now - _suspendedAt) : _suspendedTotal;
 
-    /// <summary>True while work runs that had been about to run when the process was suspended.</summary>
-    public bool RunsParkedWork { get; private set; }
+    /// <summary>True at the moment of its resumption: what runs then had been about to run when it was suspended, or follows from that at once.</summary>
+    public bool HasJustResumed => world.Now == _resumedAt;
 
     /// <summary>Until then none of its requests reaches the store.</summary>
     public TimeSpan CutOffUntil { get; set; }
@@ -96,18 +97,8 @@ internal sealed class SimulatedProcess(World world, string name) : Synchronizati
         if (!IsSuspended) return;
         _suspendedTotal += world.Now - _suspendedAt;
         IsSuspended = false;
-        foreach (var (callback, state) in _parked)
-        {
-            Post(
-                parked =>
-                {
-                    RunsParkedWork = true;
-                    callback(parked);
-                    RunsParkedWork = false;
-                },
-                state);
-        }
-
+        _resumedAt = world.Now;
+        foreach (var (callback, state) in _parked) Post(callback, state);
         _parked.Clear();
     }
 

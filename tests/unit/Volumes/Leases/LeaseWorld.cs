@@ -8,8 +8,8 @@ namespace Gateway.Volumes.Tests.Leases;
 internal sealed class LeaseWorld
 {
     /// <summary>The default lease, and what a successor waits.</summary>
-    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(120);
-    public static readonly TimeSpan SuccessorWait = TimeSpan.FromSeconds(132);
+    public static readonly TimeSpan Lease = new VolumeOptions().LeaseLength;
+    public static readonly TimeSpan SuccessorWait = Lease * 1.1;
 
     private LeaseWorld(VirtualTime time) => Time = time;
 
