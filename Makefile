@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+.PHONY: help build publish demo test test-fast chaos soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: packages-build packages-lab packages-ceph build publish ## Runs every test
 
 test-fast: build ## Runs what needs no kernel and no server.
 	@scripts/test.sh fast
+
+chaos: packages-build packages-lab packages-ceph build publish ## Has a real store fail in every way under fio on a real kernel: table, and artifacts/chaos.json. ROWS='flaky kills': only these; CHAOS_SHORT=1: short outages.
+	@CHAOS_SHORT=$(CHAOS_SHORT) tests/lab/chaos $(ROWS)
 
 bench: packages-build packages-bench packages-ceph publish ## Measures the gateway against its targets: table, and artifacts/bench.json. BENCH=ring_null,read_warm: only these.
 	@scripts/bench.sh
@@ -44,7 +47,7 @@ format: ## Formats the source.
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
 packages-build packages-lab packages-ceph packages-bench:
 	@scripts/packages.sh $(@:packages-%=%)
