@@ -20,7 +20,7 @@ internal static partial class RingLog
         Message = "Command {OperationCode:X2}h of {Device} failed by an unexpected exception; it ends in ABORTED COMMAND.")]
     public static partial void CommandFault(ILogger logger, string device, byte operationCode, Exception exception);
 
-    [LoggerMessage(EventId = 104, EventName = "TaskManagement", Level = LogLevel.Debug,
+    [LoggerMessage(EventId = 104, EventName = "TaskManagement", Level = LogLevel.Information,
         Message = "Task management function {Type} on {Device} concerns {Count} commands.")]
     public static partial void TaskManagement(ILogger logger, string device, TmrType type, int count);
 
