@@ -103,7 +103,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         if (_state != BlockError.None) return new(_state);
-        return _completions.GuardAsync(_reader.ReadAsync(range, destination));
+        return _completions.GuardAsync(_reader.ReadAsync(range, destination, cancellationToken), cancellationToken);
     }
 
     public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList source, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -111,7 +111,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
         if (range.Blocks == 0) return new(_state); // A record of nothing would make a segment without writes.
         if (_completions.IsHolding) return WriteAfterRenewalAsync(range, source, forceUnitAccess, cancellationToken);
-        return AppendAsync(range, source, forceUnitAccess, _time.GetTimestamp());
+        return AppendAsync(range, source, forceUnitAccess, _time.GetTimestamp(), cancellationToken);
     }
 
     public ValueTask<BlockResult> ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellationToken)
@@ -119,7 +119,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         if (cancellationToken.IsCancellationRequested) return new(BlockError.Aborted);
         if (range.Blocks == 0) return new(_state);
         if (_completions.IsHolding) return WriteAfterRenewalAsync(range, null, forceUnitAccess, cancellationToken);
-        return AppendAsync(range, null, forceUnitAccess, _time.GetTimestamp());
+        return AppendAsync(range, null, forceUnitAccess, _time.GetTimestamp(), cancellationToken);
     }
 
     /// <summary>Has the writes that follow wait for each other: they are appended to the journal together.</summary>
@@ -128,7 +128,8 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     /// <summary>Appends what has waited, and starts the flushes that came meanwhile.</summary>
     public void EndBurst() => _appender.EndBurst();
 
-    public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) => _appender.FlushAsync();
+    public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken) =>
+        cancellationToken.IsCancellationRequested ? new(BlockError.Aborted) : _appender.FlushAsync(cancellationToken);
 
     /// <summary>Completes when everything written before the call is in the bucket, however long the store takes.</summary>
     /// <exception cref="VolumeException">It will not get there: the volume is closed, offline or owned elsewhere.</exception>
@@ -324,17 +325,19 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         {
             if (!passed.IsSuccess) answer.SetResult(passed);
             else if (cancellationToken.IsCancellationRequested) answer.SetResult(BlockError.Aborted);
-            else _ = AnswerAsync(AppendAsync(range, source, forceUnitAccess, arrivedAt));
-        });
+            else _ = AnswerAsync(AppendAsync(range, source, forceUnitAccess, arrivedAt, cancellationToken));
+        }, cancellationToken);
         return new(answer.Task);
 
         async Task AnswerAsync(ValueTask<BlockResult> append) => answer.SetResult(await append);
     }
 
-    private ValueTask<BlockResult> AppendAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt) =>
-        source is null || source.LengthBytes <= WriteMaxBytes ? _appender.WriteAsync(range, source, forceUnitAccess, arrivedAt) : WriteInPiecesAsync(range, source, forceUnitAccess, arrivedAt);
+    private ValueTask<BlockResult> AppendAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt, CancellationToken cancellationToken) =>
+        source is null || source.LengthBytes <= WriteMaxBytes
+            ? _appender.WriteAsync(range, source, forceUnitAccess, arrivedAt, cancellationToken)
+            : WriteInPiecesAsync(range, source, forceUnitAccess, arrivedAt, cancellationToken);
 
-    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess, long arrivedAt)
+    private async ValueTask<BlockResult> WriteInPiecesAsync(BlockRange range, ScatterList source, bool forceUnitAccess, long arrivedAt, CancellationToken cancellationToken)
     {
         for (var done = 0; done < source.LengthBytes;)
         {
@@ -342,7 +345,8 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
             var piece = new ScatterList();
             piece.AddSlice(source, done, length);
             var blocks = (uint)(length / _record.BlockSizeBytes);
-            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess, arrivedAt);
+            var result = await _appender.WriteAsync(new BlockRange(range.Lba + (ulong)(done / _record.BlockSizeBytes), blocks), piece, forceUnitAccess, arrivedAt, cancellationToken);
+            if (result.Error == BlockError.Aborted && done > 0) return BlockError.StoreUnavailable; // What came before has had its effect.
             if (!result.IsSuccess) return result;
             done += length;
         }

@@ -205,15 +205,26 @@ internal sealed class GatewayService(
         return 0;
     }
 
+    /// <summary>Read when the device is attached: the kernel refuses changes while it is exported.</summary>
+    private TimeSpan ReadDeadline(TcmuDeviceName name, TcmuBackstore backstore)
+    {
+        var kernel = backstore.ReadAttributes().CommandTimeout;
+        var deadline = DeviceDeadline.Of(configuration.ToVolumeOptions().CommandTimeout, kernel);
+        ServingLog.Deadline(_logger, name, deadline);
+        if (kernel > TimeSpan.Zero) ServingLog.KernelTimesOut(_logger, name, kernel.Value, deadline);
+        return deadline;
+    }
+
     private VolumeTarget NewTarget(TcmuDeviceName name)
     {
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
-        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions(), time, _logger);
+        var deadline = ReadDeadline(name, backstore);
+        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger);
 
         async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {
             var path = VolumePath.Parse(name.Path);
-            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger) { Waits = waits };
+            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path) with { CommandTimeout = deadline }, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger) { Waits = waits };
             var volume = await opener.OpenAsync(path.Volume, cancellationToken);
             var attributes = backstore.ReadAttributes();
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch

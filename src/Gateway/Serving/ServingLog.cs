@@ -29,6 +29,14 @@ internal static partial class ServingLog
     [LoggerMessage(EventId = 106, EventName = "DeviceReconfigured", Level = LogLevel.Information, Message = "Device {Device}: {Change}")]
     public static partial void Reconfigured(ILogger logger, TcmuDeviceName device, string change);
 
+    [LoggerMessage(EventId = 109, EventName = "DeviceDeadline", Level = LogLevel.Information,
+        Message = "Device {Device}: a command that waits ends in sense data after {CommandTimeout}.")]
+    public static partial void Deadline(ILogger logger, TcmuDeviceName device, TimeSpan commandTimeout);
+
+    [LoggerMessage(EventId = 110, EventName = "KernelTimesOut", Level = LogLevel.Warning,
+        Message = "Device {Device}: its cmd_time_out is {KernelTimeout}. A command that takes longer is failed by the kernel, which tells nobody here, and a late write may still take effect after its initiator has repeated it. Write 0 to attrib/cmd_time_out before the device is exported: the gateway has a time limit of its own, now {CommandTimeout}.")]
+    public static partial void KernelTimesOut(ILogger logger, TcmuDeviceName device, TimeSpan kernelTimeout, TimeSpan commandTimeout);
+
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
     public static partial void CannotServe(ILogger logger, string reason);
 

@@ -11,4 +11,8 @@ internal static partial class DeviceLog
     [LoggerMessage(EventId = 121, EventName = "LeftBlocked", Level = LogLevel.Error,
         Message = "{Device} could not be unblocked and answers BUSY until 0 is written to its action/block_dev.")]
     public static partial void LeftBlocked(ILogger logger, TcmuDeviceName device, Exception exception);
+
+    [LoggerMessage(EventId = 122, EventName = "TaskManagementNotNotified", Level = LogLevel.Warning,
+        Message = "{Device}: the kernel does not tell of task management ({Reason}). An initiator's abort or LUN reset waits until the commands that it concerns have ended by themselves, by their time limit at the latest.")]
+    public static partial void TaskManagementNotNotified(ILogger logger, TcmuDeviceName device, string reason);
 }

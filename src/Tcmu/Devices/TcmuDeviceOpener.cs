@@ -46,7 +46,13 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
         try
         {
             mayBeBlocked = TryBlock(backstore);
-            if (!mayBeBlocked) return OpenNew(backstore, open);
+            if (!mayBeBlocked)
+            {
+                port = OpenNew(backstore, open);
+                AskForTaskManagement(backstore);
+                return port;
+            }
+
             port = open();
             await RetryAsync("reset_ring", backstore, backstore.ResetRing, cancellationToken);
         }
@@ -60,6 +66,7 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
         try
         {
             await UnblockAsync(backstore, isFailing: false);
+            AskForTaskManagement(backstore);
             return port;
         }
         catch
@@ -89,6 +96,28 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
         if (Volatile.Read(ref port.Memory.Field(Mailbox.CmdTailOffset)) == 0) return port;
         port.Dispose();
         throw new IOException($"{backstore.Name}: the kernel refuses to block it (EINVAL), but its ring was in use.");
+    }
+
+    /// <summary>Has TMR entries come, with which the commands that an abort or a reset concerns end at once. A device serves without them, too.</summary>
+    private void AskForTaskManagement(TcmuBackstore backstore)
+    {
+        switch (backstore.ReadAttributes().TaskManagementNotification)
+        {
+            case true:
+                return;
+            case null:
+                DeviceLog.TaskManagementNotNotified(logger, backstore.Name, "it has no attrib/tmr_notification; newer ones have it");
+                return;
+        }
+
+        try
+        {
+            backstore.WriteAttribute("tmr_notification", "1");
+        }
+        catch (IOException e)
+        {
+            DeviceLog.TaskManagementNotNotified(logger, backstore.Name, $"attrib/tmr_notification cannot be set: {e.Message}");
+        }
     }
 
     /// <summary>Not cancelled: to leave a device blocked is worse than to come late.</summary>

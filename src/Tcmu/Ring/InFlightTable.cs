@@ -20,6 +20,19 @@ internal sealed class InFlightTable
         Count++;
     }
 
+    /// <summary>The command in flight with this id; null if there is none.</summary>
+    public RingCommand? Find(ushort cmdId) => _leaves[cmdId / LeafLength]?[cmdId % LeafLength];
+
+    /// <summary>All that are in flight, as they are now.</summary>
+    public List<RingCommand> ToList()
+    {
+        var commands = new List<RingCommand>(Count);
+        foreach (var leaf in _leaves)
+            foreach (var command in leaf ?? [])
+                if (command is not null) commands.Add(command);
+        return commands;
+    }
+
     public void Remove(RingCommand command)
     {
         _leaves[command.CmdId / LeafLength]![command.CmdId % LeafLength] = null;

@@ -18,6 +18,9 @@ internal sealed class RingCommand
 
     public ushort CmdId { get; set; }
 
+    /// <summary>Cancels the present execution. Kept for the next ones until it has been cancelled: a command costs none of its own.</summary>
+    public CancellationTokenSource Cancellation { get; private set; } = new();
+
     /// <summary>The pending execution. Its result is taken once, by the device's thread.</summary>
     public ValueTaskAwaiter Awaiter { get; set; }
 
@@ -26,6 +29,12 @@ internal sealed class RingCommand
 
     /// <summary>Link of <see cref="CompletionStack"/>.</summary>
     internal RingCommand? Next { get; set; }
+
+    /// <summary>Readies the command for its next life, which a cancellation of this one does not reach.</summary>
+    public void Renew()
+    {
+        if (Cancellation.IsCancellationRequested) Cancellation = new CancellationTokenSource();
+    }
 
     private void OnCompleted() => _completed.Push(this);
 }

@@ -52,14 +52,15 @@ public sealed class RingDevice : IAsyncDisposable
     private readonly CompletionStack _completed;
     private readonly InFlightTable _inFlight = new();
     private readonly Stack<RingCommand> _pool = new();
-    private readonly CancellationTokenSource _cancelCommands = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _stateLock = new();
     private RingDeviceState _state = RingDeviceState.Created;
 
-    // Of the device's thread, except that _stopping is set by any.
+    // Of the device's thread, except that these two are set by any.
     private volatile bool _stopping;
+    private volatile bool _givingUp;
+    private bool _gaveUp;
     private bool _taking = true;
     private bool _publishing = true;
     private bool _doorbellFailed;
@@ -144,8 +145,7 @@ public sealed class RingDevice : IAsyncDisposable
     {
         if (!BeginStop()) return;
         _stopping = true;
-        Interlocked.MemoryBarrier(); // The store of _stopping before Wake's look at whether the thread sleeps (CompletionStack).
-        _completed.Wake();
+        WakeThread();
         try
         {
             await _ended.Task.WaitAsync(cancellationToken);
@@ -153,7 +153,8 @@ public sealed class RingDevice : IAsyncDisposable
         catch (OperationCanceledException)
         {
             RingLog.StopGivenUp(_logger, _name, Statistics.InFlight);
-            await _cancelCommands.CancelAsync();
+            _givingUp = true;
+            WakeThread();
             throw;
         }
     }
@@ -178,6 +179,12 @@ public sealed class RingDevice : IAsyncDisposable
         }
     }
 
+    private void WakeThread()
+    {
+        Interlocked.MemoryBarrier(); // The store of what it should see before Wake's look at whether the thread sleeps (CompletionStack).
+        _completed.Wake();
+    }
+
     private void Run()
     {
         try
@@ -185,6 +192,7 @@ public sealed class RingDevice : IAsyncDisposable
             // A broken ring is kept until the owner stops the device, so that it is not opened again before the owner knows.
             while (!_stopping || _inFlight.Count > 0)
             {
+                if (_givingUp && !_gaveUp) GiveUp();
                 var worked = AnswerCompleted();
                 worked |= TakeEntries();
                 Flush();
@@ -263,7 +271,7 @@ public sealed class RingDevice : IAsyncDisposable
         try
         {
 #pragma warning disable CA2012 // The awaiter is kept in place of the ValueTask, and its result taken once: awaiting would allocate.
-            awaiter = _target.ExecuteAsync(command.Scsi, _cancelCommands.Token).GetAwaiter();
+            awaiter = _target.ExecuteAsync(command.Scsi, command.Cancellation.Token).GetAwaiter();
 #pragma warning restore CA2012
         }
         catch (Exception e)
@@ -308,9 +316,9 @@ public sealed class RingDevice : IAsyncDisposable
         {
             command.Awaiter.GetResult();
         }
-        catch (OperationCanceledException) when (_cancelCommands.IsCancellationRequested)
+        catch (OperationCanceledException) when (command.Cancellation.IsCancellationRequested)
         {
-            command.Scsi.Complete(ScsiStatus.Busy); // The initiator tries again, here or at our successor.
+            command.Scsi.Complete(ScsiStatus.TaskAborted);
         }
         catch (Exception e)
         {
@@ -318,6 +326,8 @@ public sealed class RingDevice : IAsyncDisposable
         }
 
         command.Awaiter = default;
+        // Nobody but us has given these up: the initiator tries again, here or at our successor.
+        if (_gaveUp && command.Scsi.Status == ScsiStatus.TaskAborted) command.Scsi.Complete(ScsiStatus.Busy);
     }
 
     private void EndFaulted(RingCommand command, Exception exception)
@@ -334,7 +344,9 @@ public sealed class RingDevice : IAsyncDisposable
         if (_publishing) _ring.Complete(command.CmdId, command.Scsi);
         _inFlight.Remove(command);
         Volatile.Write(ref _completedCount, _completedCount + 1);
-        if (_pool.Count < PooledCommandsMax) _pool.Push(command);
+        if (_pool.Count >= PooledCommandsMax) return;
+        command.Renew();
+        _pool.Push(command);
     }
 
     private bool BatchIsFull => _batchCommands >= _options.BatchCommandsMax || _batchDataBytes >= _options.BatchDataMaxBytes;
@@ -378,7 +390,7 @@ public sealed class RingDevice : IAsyncDisposable
     private void Sleep()
     {
         _completed.BeginSleep(); // From here on, a completion or a stop sets _wake.
-        if (!_completed.IsEmpty || (_stopping && _inFlight.Count == 0) || (_taking && !_stopping && _ring.HasNew))
+        if (!_completed.IsEmpty || (_stopping && _inFlight.Count == 0) || (_givingUp && !_gaveUp) || (_taking && !_stopping && _ring.HasNew))
         {
             _completed.EndSleep();
             return;
@@ -423,6 +435,33 @@ public sealed class RingDevice : IAsyncDisposable
         catch (Exception e)
         {
             RingLog.TaskManagementFault(_logger, _name, e);
+        }
+
+        // An id that is not in flight has been answered already: it may name another command soon, but not before this entry was taken.
+        foreach (var id in cmdIds)
+            if (_inFlight.Find(id) is { } command) Cancel(command);
+    }
+
+    /// <summary>Cancels what is in flight: the stop waits for it no longer.</summary>
+    private void GiveUp()
+    {
+        _gaveUp = true;
+        foreach (var command in _inFlight.ToList()) Cancel(command);
+    }
+
+    /// <summary>
+    /// Cancels a command's execution. What it ends at once on this thread is queued, not answered, so that the command stays what it is
+    /// until this returns; then nothing of the cancellation is left that could reach its next life.
+    /// </summary>
+    private void Cancel(RingCommand command)
+    {
+        try
+        {
+            command.Cancellation.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            RingLog.CancellationFault(_logger, _name, command.Scsi.Cdb[0], e);
         }
     }
 

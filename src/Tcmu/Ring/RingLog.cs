@@ -20,7 +20,7 @@ internal static partial class RingLog
         Message = "Command {OperationCode:X2}h of {Device} failed by an unexpected exception; it ends in ABORTED COMMAND.")]
     public static partial void CommandFault(ILogger logger, string device, byte operationCode, Exception exception);
 
-    [LoggerMessage(EventId = 104, EventName = "TaskManagement", Level = LogLevel.Debug,
+    [LoggerMessage(EventId = 104, EventName = "TaskManagement", Level = LogLevel.Information,
         Message = "Task management function {Type} on {Device} concerns {Count} commands.")]
     public static partial void TaskManagement(ILogger logger, string device, TmrType type, int count);
 
@@ -35,4 +35,8 @@ internal static partial class RingLog
     [LoggerMessage(EventId = 107, EventName = "StopWaits", Level = LogLevel.Warning,
         Message = "Stopping {Device} was given up with {InFlight} commands in flight; they are cancelled, and its memory stays mapped until they end.")]
     public static partial void StopGivenUp(ILogger logger, string device, int inFlight);
+
+    [LoggerMessage(EventId = 108, EventName = "CancellationFault", Level = LogLevel.Error,
+        Message = "Cancelling command {OperationCode:X2}h of {Device} raised an unexpected exception; the command ends as it will.")]
+    public static partial void CancellationFault(ILogger logger, string device, byte operationCode, Exception exception);
 }

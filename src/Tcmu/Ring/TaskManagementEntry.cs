@@ -18,7 +18,7 @@ public enum TmrType
     LunResetByPersistentReserve = 128,
 }
 
-/// <summary>Told of a task management function, on the device's thread: must not block.</summary>
+/// <summary>Told of a task management function, on the device's thread: must not block. The commands are cancelled after it.</summary>
 /// <param name="type">The function.</param>
 /// <param name="cmdIds">The commands it concerns, each of which still has to complete. Valid during the call only.</param>
 public delegate void TaskManagementHandler(TmrType type, ReadOnlySpan<ushort> cmdIds);

@@ -111,6 +111,9 @@ internal sealed class RingSimulator : IDisposable
         return submitted;
     }
 
+    /// <summary>The cmd_id of the command with a tag; 0 if none is in flight.</summary>
+    public ushort CmdIdOf(long tag) => (ushort)Math.Max(0, Array.FindIndex(_outstanding, command => command?.Tag == tag));
+
     /// <summary>Submits a TMR entry; false if there is no room.</summary>
     public bool TrySubmitTaskManagement(TmrType type, ReadOnlySpan<ushort> cmdIds)
     {

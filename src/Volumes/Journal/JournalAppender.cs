@@ -26,6 +26,8 @@ internal interface IJournalSink
 /// Writes take effect in the order in which they were queued.
 /// </summary>
 /// <remarks>
+/// A write that is cancelled while it waits for space, or behind one that does, leaves the queue and takes no effect. One that is being
+/// appended does, and ends as it would.
 /// An idle loop runs on in the call that queues a write: a write to the page cache costs less than handing it to another thread. Not while
 /// the disk flushes, since then it may block; and not inside <see cref="BeginBurst"/>, so that what comes together is one batch.
 /// The queue is bounded by the ring: every request belongs to a command in flight. A batch is bounded by its first page's records and by
@@ -58,6 +60,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private long _waitingBytes;
     private volatile BlockError _failure;
     private volatile bool _inBurst;
+    private bool _isHeldUp; // The loop waits for space, and looks after those that are cancelled meanwhile.
     private int _flushWaits; // 1: a flush came in a burst, whose end starts it.
     private volatile bool _stopping;
 
@@ -127,26 +130,31 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <param name="source">Whole blocks, unchanged until completion.</param>
     /// <param name="forceUnitAccess">Completes when it is durable.</param>
     /// <param name="arrivedAt">When the command came: its time counts from there.</param>
-    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt)
+    /// <param name="cancellationToken">Ends it in <see cref="BlockError.Aborted"/> if it has not had its effect.</param>
+    public ValueTask<BlockResult> WriteAsync(BlockRange range, ScatterList? source, bool forceUnitAccess, long arrivedAt, CancellationToken cancellationToken)
     {
         ValueTask<BlockResult> result;
+        AppendRequest request;
+        bool isHeldUp;
         lock (_gate)
         {
             if (_failure != BlockError.None) return new(_failure);
             if (_stopping) return new(BlockError.Offline);
-            var request = Rent();
-            result = request.Begin(range, source, forceUnitAccess, arrivedAt);
+            request = Rent();
+            result = request.Begin(range, source, forceUnitAccess, arrivedAt, cancellationToken);
             _queue.Enqueue(request);
             _waitingBytes += request.DataBytes;
+            isHeldUp = _isHeldUp;
         }
 
+        if (isHeldUp) request.WatchCancellation(); // It is ours until its result is taken, which nobody has been given.
         // A burst that ended since the lock was left has found the write in the queue.
         if (!_inBurst) _appendSignal.Set(inline: !_flusher.IsSyncing);
         return result;
     }
 
     /// <summary>Completes when everything that was appended before the call is durable.</summary>
-    public ValueTask<BlockResult> FlushAsync()
+    public ValueTask<BlockResult> FlushAsync(CancellationToken cancellationToken)
     {
         AppendRequest request;
         ValueTask<BlockResult> result;
@@ -158,11 +166,11 @@ internal sealed class JournalAppender : IAsyncDisposable
             {
                 // Durable by a flush that nobody was told of, it may be: from now on it is promised.
                 if (_durability == Durability.Journal) _completions.Ledger.Flushed(position);
-                return _completions.GuardAsync(new(BlockResult.Success));
+                return _completions.GuardAsync(new(BlockResult.Success), cancellationToken);
             }
 
             request = Rent();
-            result = request.Begin(default, null, false, _time.GetTimestamp());
+            result = request.Begin(default, null, false, _time.GetTimestamp(), cancellationToken);
         }
 
         _flusher.Add(request, position);
@@ -219,11 +227,19 @@ internal sealed class JournalAppender : IAsyncDisposable
         return _inBurst || Interlocked.Exchange(ref _flushWaits, 0) == 0;
     }
 
-    private AppendRequest Rent() => _pool.TryPop(out var request) ? request : new AppendRequest(GiveBack);
+    private AppendRequest Rent() => _pool.TryPop(out var request) ? request : new AppendRequest(GiveBack, Cancelled);
 
     private void GiveBack(AppendRequest request)
     {
         lock (_gate) _pool.Push(request);
+    }
+
+    /// <summary>A request was cancelled: whatever of it waits somewhere, ends. Any thread, the one that cancels it included.</summary>
+    private void Cancelled()
+    {
+        _spaceSignal.Set();
+        _flusher.EndCancelled();
+        _completions.EndCancelled();
     }
 
     private async Task RunAsync()
@@ -272,13 +288,21 @@ internal sealed class JournalAppender : IAsyncDisposable
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AppendBatchAsync()
     {
-        _encoder.Encode(_batch);
-        var lengthBytes = _encoder.Content.LengthBytes;
-        var padBytes = lengthBytes > _journal.RoomToEnd ? _journal.RoomToEnd : 0;
-        var error = await WaitForSpaceAsync(padBytes + lengthBytes);
-        if (error != BlockError.None)
+        int lengthBytes, padBytes;
+        BlockError? error;
+        do
         {
-            CompleteBatch(error);
+            if (_batch.Count == 0) return;
+            _encoder.Encode(_batch);
+            lengthBytes = _encoder.Content.LengthBytes;
+            padBytes = lengthBytes > _journal.RoomToEnd ? _journal.RoomToEnd : 0;
+            error = await WaitForSpaceAsync(padBytes + lengthBytes);
+        }
+        while (error is null); // The batch is another one now.
+
+        if (error is { } failure and not BlockError.None)
+        {
+            CompleteBatch(failure);
             return;
         }
 
@@ -303,9 +327,12 @@ internal sealed class JournalAppender : IAsyncDisposable
         _journal.SkipTo(_journal.Head + lengthBytes - JournalBatchHeader.PageBytes);
     }
 
-    /// <summary>Holds the batch back as the back-pressure asks, and until there is space for it, or until its oldest command must end.</summary>
+    /// <summary>
+    /// Holds the batch back as the back-pressure asks, and until there is space for it, or until its oldest command must end. Null: requests of it
+    /// were cancelled, and have left it.
+    /// </summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<BlockError> WaitForSpaceAsync(int neededBytes)
+    private async ValueTask<BlockError?> WaitForSpaceAsync(int neededBytes)
     {
         if (_journal.Head == TailPosition)
             lock (_gate) _pressure.Begin();
@@ -333,11 +360,58 @@ internal sealed class JournalAppender : IAsyncDisposable
                 _wasFull = true;
             }
 
+            BeginHoldUp();
+            if (EndCancelled()) return null;
             _spaceTimer.Change(limit - waited, Timeout.InfiniteTimeSpan);
             await _spaceSignal.WaitAsync();
+            if (EndCancelled()) return null;
         }
 
         return _failure;
+    }
+
+    /// <summary>From here on, until the batch is appended or ends, cancellations of what is queued wake this loop.</summary>
+    private void BeginHoldUp()
+    {
+        AppendRequest[] queued;
+        lock (_gate)
+        {
+            if (_isHeldUp) return;
+            _isHeldUp = true;
+            queued = [.. _queue];
+        }
+
+        foreach (var request in _batch) request.WatchCancellation();
+        foreach (var request in queued) request.WatchCancellation();
+    }
+
+    /// <summary>Ends the requests that were cancelled, in the batch and behind it; true if some were in the batch.</summary>
+    private bool EndCancelled()
+    {
+        List<AppendRequest>? cancelled = null;
+        var isOther = false;
+        lock (_gate)
+        {
+            for (var left = _queue.Count; left > 0; left--)
+            {
+                var request = _queue.Dequeue();
+                if (request.IsCancelled) (cancelled ??= []).Add(request);
+                else _queue.Enqueue(request);
+            }
+
+            for (var i = _batch.Count - 1; i >= 0; i--)
+            {
+                if (!_batch[i].IsCancelled) continue;
+                (cancelled ??= []).Add(_batch[i]);
+                _batch.RemoveAt(i);
+                isOther = true;
+            }
+
+            foreach (var request in cancelled ?? []) _waitingBytes -= request.DataBytes;
+        }
+
+        foreach (var request in cancelled ?? []) request.Complete(BlockError.Aborted);
+        return isOther;
     }
 
     /// <summary>Ends the batch's requests; those that force unit access only when they are durable.</summary>
@@ -365,7 +439,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         }
 
         _batch.Clear();
-        lock (_gate) _waitingBytes -= bytes;
+        lock (_gate) (_waitingBytes, _isHeldUp) = (_waitingBytes - bytes, false);
         if (flush) _flusher.Request(position);
     }
 

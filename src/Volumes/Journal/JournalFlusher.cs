@@ -6,7 +6,8 @@ namespace Gateway.Volumes.Journal;
 /// <summary>
 /// Makes journaled writes durable, and ends the flushes that wait for it. With <see cref="Durability.Journal"/> one fdatasync serves all
 /// who wait; with <see cref="Durability.Bucket"/> they wait until the uploader has given the space of what they cover back. Either way
-/// each ends within the command timeout: in <see cref="BlockError.StoreUnavailable"/> if it must, which initiators try again.
+/// each ends within the command timeout: in <see cref="BlockError.StoreUnavailable"/> if it must, which initiators try again. One that is
+/// cancelled ends at once: a flush as if it had never been, a write, which is in the journal, as if its time were up.
 /// </summary>
 /// <remarks>Thread safe. Waiting flushes are bounded by the ring: each belongs to a command in flight.</remarks>
 internal sealed class JournalFlusher : IAsyncDisposable
@@ -79,9 +80,10 @@ internal sealed class JournalFlusher : IAsyncDisposable
     public void Add(AppendRequest request, long position)
     {
         BlockError failure;
+        request.WatchCancellation();
         lock (_gate)
         {
-            failure = _failure;
+            failure = _failure != BlockError.None ? _failure : request.IsCancelled ? request.CancelledLate : BlockError.None;
             if (failure == BlockError.None)
             {
                 request.DurableTarget = position;
@@ -112,6 +114,23 @@ internal sealed class JournalFlusher : IAsyncDisposable
         }
 
         if (_durability == Durability.Bucket) CompleteDone();
+    }
+
+    /// <summary>Ends what waits and was cancelled.</summary>
+    public void EndCancelled()
+    {
+        List<AppendRequest>? cancelled = null;
+        lock (_gate)
+        {
+            for (var i = _waiters.Count - 1; i >= 0; i--)
+            {
+                if (!_waiters[i].IsCancelled) continue;
+                (cancelled ??= []).Add(_waiters[i]);
+                _waiters.RemoveAt(i);
+            }
+        }
+
+        foreach (var request in cancelled ?? []) request.Complete(request.CancelledLate);
     }
 
     /// <summary>Ends all that wait, and all that come later.</summary>

@@ -7,7 +7,8 @@ namespace Gateway.Volumes.Leases;
 /// <summary>
 /// The last step of every successful command: it is told to the initiator only while the writer's authority lasts. Otherwise it is held while
 /// the authority is renewed, and ends in <see cref="BlockError.StoreUnavailable"/> if that takes longer than the command may: what it did may
-/// then have taken effect, as with any error.
+/// then have taken effect, as with any error. A cancelled one is not held any longer: a read or a flush ends in
+/// <see cref="BlockError.Aborted"/>, a write as if its time were up.
 /// </summary>
 /// <remarks>
 /// Reads pass here, too: once another gateway serves, what this one has may be out of date. The look at the clock comes after the effect and
@@ -40,10 +41,13 @@ internal sealed class CompletionGate : IDisposable
     }
 
     /// <summary>A command that took effect and waits to be acknowledged: of the journal, or of a caller that waits by itself.</summary>
-    private readonly record struct Held(AppendRequest? Request, Action<BlockResult>? Caller, long ArrivedAt)
+    private readonly record struct Held(AppendRequest? Request, Action<BlockResult>? Caller, long ArrivedAt, CancellationTokenRegistration Registration, CancellationToken Cancellation)
     {
+        public bool IsCancelled => Request?.IsCancelled ?? Cancellation.IsCancellationRequested;
+
         public void Complete(BlockResult result)
         {
+            Registration.Unregister(); // Before its command can be used again.
             Request?.Complete(result);
             Caller?.Invoke(result);
         }
@@ -73,12 +77,13 @@ internal sealed class CompletionGate : IDisposable
         }
 
         if (isOpen) Acknowledge(request);
-        else Hold(new Held(request, null, request.ArrivedAt));
+        else Hold(new Held(request, null, request.ArrivedAt, default, default));
     }
 
     /// <summary>Passes at once, or when the authority is renewed; else says why not.</summary>
     /// <param name="arrivedAt">When the command came: its time counts from there.</param>
-    public ValueTask<BlockResult> PassAsync(long arrivedAt)
+    /// <param name="cancellationToken">Of a command that has had no effect.</param>
+    public ValueTask<BlockResult> PassAsync(long arrivedAt, CancellationToken cancellationToken)
     {
         if (IsOpen)
         {
@@ -87,14 +92,15 @@ internal sealed class CompletionGate : IDisposable
         }
 
         var caller = new TaskCompletionSource<BlockResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Hold(new Held(null, caller.SetResult, arrivedAt));
+        Hold(new Held(null, caller.SetResult, arrivedAt, default, cancellationToken));
         return new(caller.Task);
     }
 
     /// <summary>Calls <paramref name="then"/> at once, or when the authority is renewed, or with the reason why not. Those that wait are called in order, one after the other.</summary>
     /// <param name="arrivedAt">When the command came: its time counts from there.</param>
     /// <param name="then">What to do; must not wait.</param>
-    public void Pass(long arrivedAt, Action<BlockResult> then)
+    /// <param name="cancellationToken">Of a command that has had no effect.</param>
+    public void Pass(long arrivedAt, Action<BlockResult> then, CancellationToken cancellationToken)
     {
         if (IsOpen)
         {
@@ -103,16 +109,16 @@ internal sealed class CompletionGate : IDisposable
         }
         else
         {
-            Hold(new Held(null, then, arrivedAt));
+            Hold(new Held(null, then, arrivedAt, default, cancellationToken));
         }
     }
 
-    /// <summary>The outcome of an operation, told only while the authority lasts.</summary>
-    public ValueTask<BlockResult> GuardAsync(ValueTask<BlockResult> operation)
+    /// <summary>The outcome of an operation without effects, told only while the authority lasts.</summary>
+    public ValueTask<BlockResult> GuardAsync(ValueTask<BlockResult> operation, CancellationToken cancellationToken)
     {
-        if (!operation.IsCompletedSuccessfully) return GuardSlowlyAsync(operation, _time.GetTimestamp());
+        if (!operation.IsCompletedSuccessfully) return GuardSlowlyAsync(operation, _time.GetTimestamp(), cancellationToken);
         var result = operation.Result;
-        return !result.IsSuccess || IsOpen ? new(result) : PassAsync(_time.GetTimestamp());
+        return !result.IsSuccess || IsOpen ? new(result) : PassAsync(_time.GetTimestamp(), cancellationToken);
     }
 
     /// <summary>The authority was renewed: what is held goes on.</summary>
@@ -151,7 +157,29 @@ internal sealed class CompletionGate : IDisposable
         foreach (var command in held) command.Complete(error);
     }
 
+    /// <summary>Ends what is held and was cancelled.</summary>
+    public void EndCancelled()
+    {
+        List<Held>? cancelled = null;
+        lock (_gate)
+        {
+            for (var i = _held.Count - 1; i >= 0; i--)
+            {
+                if (!_held[i].IsCancelled) continue;
+                (cancelled ??= []).Add(_held[i]);
+                _held.RemoveAt(i);
+            }
+
+            if (_held.Count == 0) _isHolding = false;
+        }
+
+        foreach (var command in cancelled ?? []) command.Complete(ErrorOf(command));
+    }
+
     public void Dispose() => _deadline.Dispose();
+
+    /// <summary>How a cancelled command ends.</summary>
+    private static BlockError ErrorOf(in Held command) => command.Request?.CancelledLate ?? BlockError.Aborted;
 
     private void Acknowledge(AppendRequest request)
     {
@@ -161,10 +189,13 @@ internal sealed class CompletionGate : IDisposable
 
     private void Hold(Held command)
     {
+        command.Request?.WatchCancellation();
+        if (command.Cancellation.CanBeCanceled && command.Registration == default)
+            command = command with { Registration = command.Cancellation.UnsafeRegister(static gate => ((CompletionGate)gate!).EndCancelled(), this) };
         BlockError failure;
         lock (_gate)
         {
-            failure = _failure;
+            failure = _failure != BlockError.None ? _failure : command.IsCancelled ? ErrorOf(command) : BlockError.None;
             if (failure == BlockError.None)
             {
                 _held.Add(command);
@@ -178,10 +209,10 @@ internal sealed class CompletionGate : IDisposable
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<BlockResult> GuardSlowlyAsync(ValueTask<BlockResult> operation, long arrivedAt)
+    private async ValueTask<BlockResult> GuardSlowlyAsync(ValueTask<BlockResult> operation, long arrivedAt, CancellationToken cancellationToken)
     {
         var result = await operation;
-        return !result.IsSuccess || IsOpen ? result : await PassAsync(arrivedAt);
+        return !result.IsSuccess || IsOpen ? result : await PassAsync(arrivedAt, cancellationToken);
     }
 
     private void Arm(long arrivedAt)

@@ -18,7 +18,7 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
     private int _parts = 1; // The look itself, until EndAsync.
     private bool _isAbandoned;
 
-    /// <summary>True if its time was up before all parts had ended. Complete after <see cref="EndAsync"/>.</summary>
+    /// <summary>True if its time was up, or it was cancelled, before all parts had ended. Complete after <see cref="EndAsync"/>.</summary>
     public bool IsAbandoned => _isAbandoned;
 
     /// <summary>What failed. Complete after <see cref="EndAsync"/>.</summary>
@@ -59,14 +59,16 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
         EndPart();
     }
 
-    /// <summary>Completes when all announced parts have ended, or the time is up: nobody touches the destination any more.</summary>
+    /// <summary>Completes when all announced parts have ended, the time is up, or the token is cancelled: nobody touches the destination any more.</summary>
     /// <param name="time">The clock.</param>
     /// <param name="left">How long to wait at most.</param>
-    public async ValueTask EndAsync(TimeProvider time, TimeSpan left)
+    /// <param name="cancellationToken">Ends the wait, too.</param>
+    public async ValueTask EndAsync(TimeProvider time, TimeSpan left, CancellationToken cancellationToken)
     {
         EndPart();
         if (_ended.Task.IsCompleted) return;
         using var timer = time.CreateTimer(static operation => ((ReadOperation)operation!).Abandon(), this, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        using var cancellation = cancellationToken.UnsafeRegister(static operation => ((ReadOperation)operation!).Abandon(), this);
         await _ended.Task;
     }
 

@@ -89,11 +89,11 @@ internal sealed class VolumeReader : IAsyncDisposable
         _keeper.Start();
     }
 
-    public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination)
+    public ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, CancellationToken cancellationToken)
     {
         var advice = _streams.Observe(range);
         if (advice.AheadBlocks > 0) _ = _ahead.StartAsync(advice);
-        return ReadAsync(range, destination, advice);
+        return ReadAsync(range, destination, advice, cancellationToken);
     }
 
     /// <summary>A batch is in the journal: its blocks have a new place.</summary>
@@ -137,12 +137,12 @@ internal sealed class VolumeReader : IAsyncDisposable
     }
 
     /// <summary>Reads for the gateway itself: says nothing about what initiators will ask for.</summary>
-    private ValueTask<BlockResult> ReadUnobservedAsync(BlockRange range, ScatterList destination) => ReadAsync(range, destination, default);
+    private ValueTask<BlockResult> ReadUnobservedAsync(BlockRange range, ScatterList destination) => ReadAsync(range, destination, default, CancellationToken.None);
 
-    private ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, in StreamAdvice advice)
+    private ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, in StreamAdvice advice, CancellationToken cancellationToken)
     {
         var done = ReadAtOnce(range, destination, advice.IsStream);
-        return done == range.Blocks ? new(BlockResult.Success) : new(ReadSlowlyAsync(new Piece(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes), destination, advice));
+        return done == range.Blocks ? new(BlockResult.Success) : new(ReadSlowlyAsync(new Piece(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes), destination, advice, cancellationToken));
     }
 
     /// <summary>Serves a read from holes and memory alone, up to the first block that must be fetched; the number of blocks before it.</summary>
@@ -172,7 +172,7 @@ internal sealed class VolumeReader : IAsyncDisposable
     /// Fetches what memory does not have. A look at the map may be outdated when its blocks are fetched: the journal may have given their
     /// space back, a segment may be gone. If the map then says something else, those blocks are looked up again.
     /// </summary>
-    private async Task<BlockResult> ReadSlowlyAsync(Piece rest, ScatterList destination, StreamAdvice advice)
+    private async Task<BlockResult> ReadSlowlyAsync(Piece rest, ScatterList destination, StreamAdvice advice, CancellationToken cancellationToken)
     {
         var startedAt = _time.GetTimestamp();
         var pieces = new List<Piece> { rest };
@@ -186,7 +186,7 @@ internal sealed class VolumeReader : IAsyncDisposable
                 var (needs, journaled) = (new List<FrameNeed>(), new List<FrameNeed>());
                 foreach (var piece in pieces)
                 {
-                    error = await LookUpAsync(piece, destination, advice, needs, journaled, startedAt);
+                    error = await LookUpAsync(piece, destination, advice, needs, journaled, startedAt, cancellationToken);
                     if (error != BlockError.None) break;
                 }
 
@@ -206,8 +206,9 @@ internal sealed class VolumeReader : IAsyncDisposable
                 error = BlockError.Offline;
             }
 
-            await operation.EndAsync(_time, _options.CommandTimeout - _time.GetElapsedTime(startedAt));
+            await operation.EndAsync(_time, _options.CommandTimeout - _time.GetElapsedTime(startedAt), cancellationToken);
             if (error != BlockError.None) return error;
+            if (operation.IsAbandoned && cancellationToken.IsCancellationRequested) return BlockError.Aborted;
             if (operation.IsAbandoned) break;
             var result = Judge(operation.Failures, again, _time.GetElapsedTime(startedAt) < _options.CommandTimeout);
             if (!result.IsSuccess || again.Count == 0) return result;
@@ -219,14 +220,14 @@ internal sealed class VolumeReader : IAsyncDisposable
     }
 
     /// <summary>Serves what it can, and notes what must be fetched.</summary>
-    private async ValueTask<BlockError> LookUpAsync(Piece piece, ScatterList destination, StreamAdvice advice, List<FrameNeed> needs, List<FrameNeed> journaled, long startedAt)
+    private async ValueTask<BlockError> LookUpAsync(Piece piece, ScatterList destination, StreamAdvice advice, List<FrameNeed> needs, List<FrameNeed> journaled, long startedAt, CancellationToken cancellationToken)
     {
         for (uint done = 0; done < piece.Blocks;)
         {
             var kind = _places.Find(piece.Lba + done, piece.Blocks - done, out var place);
             if (kind == PlaceKind.Unloaded)
             {
-                var error = await LoadAsync(place.Lba, startedAt);
+                var error = await LoadAsync(place.Lba, startedAt, cancellationToken);
                 if (error != BlockError.None) return error;
                 continue;
             }
@@ -240,7 +241,7 @@ internal sealed class VolumeReader : IAsyncDisposable
         return BlockError.None;
     }
 
-    private async ValueTask<BlockError> LoadAsync(ulong lba, long startedAt)
+    private async ValueTask<BlockError> LoadAsync(ulong lba, long startedAt, CancellationToken cancellationToken)
     {
         var left = _options.CommandTimeout - _time.GetElapsedTime(startedAt);
         if (left <= TimeSpan.Zero) return BlockError.StoreUnavailable;
@@ -248,7 +249,11 @@ internal sealed class VolumeReader : IAsyncDisposable
         if (load.IsCompleted) return await load;
         try
         {
-            return await load.AsTask().WaitAsync(left, _time);
+            return await load.AsTask().WaitAsync(left, _time, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            return BlockError.Aborted; // The load goes on, for the map and for others, as long as a command may take.
         }
         catch (TimeoutException)
         {

@@ -12,6 +12,9 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
 {
     private static readonly TimeSpan AnswerSlack = TimeSpan.FromSeconds(5);
 
+    // What is aborted may wait for a slow disk: for the append before it and its own, each with its padding.
+    private static readonly TimeSpan AbortedAnswerMax = TimeSpan.FromSeconds(4);
+
     private readonly Stack<NativeBuffer> _buffers = new();
     private int _lastTag;
 
@@ -40,7 +43,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         for (var lba = 0; lba < plan.Blocks;)
         {
             var blocks = Math.Min(plan.Blocks - lba, Math.Max(1, random.Next(1, 256)));
-            var (result, tags) = await ReadTagsAsync(serving, lba, blocks);
+            var (result, tags) = await ReadTagsAsync(serving, lba, blocks, mayAbort: false);
             if (result.Error == BlockError.StoreUnavailable)
             {
                 await world.DelayAsync(TimeSpan.FromMilliseconds(500));
@@ -60,10 +63,10 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
 
     public Task<BlockResult> WriteAsync(Serving serving) => WriteAsync(serving, PickRange(), random.Next(8) == 0);
 
-    public Task<BlockResult> FlushAsync(Serving serving) => CommandAsync(serving, "flush", async () =>
+    public Task<BlockResult> FlushAsync(Serving serving) => CommandAsync(serving, "flush", async abort =>
     {
         var completed = serving.History!.CompletedFloor;
-        var result = await PathTo(serving).FlushAsync(default);
+        var result = await PathTo(serving).FlushAsync(abort);
         if (result.IsSuccess) judge.Flushed(serving, completed);
         world.Record("flushed", completed, (long)result.Error, null, serving.Process);
         return result;
@@ -142,16 +145,13 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         IssueAsync(serving, range, ContentKind.Zero, fua, async (_, abort) => await PathTo(serving).ZeroAsync(range, fua, abort));
 
     private Task<BlockResult> IssueAsync(Serving serving, BlockRange range, ContentKind kind, bool fua, Func<Write, CancellationToken, Task<BlockResult>> issue) =>
-        CommandAsync(serving, kind == ContentKind.Zero ? "zero" : "write", async () =>
+        CommandAsync(serving, kind == ContentKind.Zero ? "zero" : "write", async abort =>
         {
             var write = new Write(++_lastTag, range.Lba, (int)range.Blocks, kind);
             Writers.Add(write);
             serving.History!.Add(write);
             world.Record(fua ? "issue fua" : "issue", write.Id, (long)range.Lba, null, serving.Process);
-            using var abort = new CancellationTokenSource();
-            if (random.Next(50) == 0) abort.Cancel();
-            else if (random.Next(50) == 0) world.After(plan.ThinkMax * random.NextDouble(), () => TryCancel(abort));
-            var result = await issue(write, abort.Token);
+            var result = await issue(write, abort);
             world.Record("answer", write.Id, (long)result.Error, null, serving.Process);
             if (result.IsSuccess) judge.Written(serving, write, fua);
             else write.State = result.Error == BlockError.Aborted ? WriteState.Aborted : WriteState.Failed;
@@ -160,14 +160,14 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
 
     private async Task<BlockResult> ReadAsync(Serving serving, BlockRange range)
     {
-        var (result, _) = await ReadTagsAsync(serving, (int)range.Lba, (int)range.Blocks);
+        var (result, _) = await ReadTagsAsync(serving, (int)range.Lba, (int)range.Blocks, mayAbort: true);
         return result;
     }
 
-    private async Task<(BlockResult Result, int[]? Tags)> ReadTagsAsync(Serving serving, int lba, int blocks)
+    private async Task<(BlockResult Result, int[]? Tags)> ReadTagsAsync(Serving serving, int lba, int blocks, bool mayAbort)
     {
         int[]? tags = null;
-        var result = await CommandAsync(serving, "read", async () =>
+        var result = await CommandAsync(serving, "read", async abort =>
         {
             var length = blocks * plan.BlockBytes;
             var buffer = Rent(length);
@@ -176,12 +176,13 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
             list.Add(buffer, length);
             var begunAt = world.Steps;
             world.Record("read blocks", lba, blocks, null, serving.Process);
-            var result = await PathTo(serving).ReadAsync(new BlockRange((ulong)lba, (uint)blocks), list, default);
+            var result = await PathTo(serving).ReadAsync(new BlockRange((ulong)lba, (uint)blocks), list, abort);
             world.Record("read answer", lba, (long)result.Error, null, serving.Process);
             if (result.IsSuccess) tags = Recognize(serving, buffer.Span[..length], lba, begunAt);
+            buffer.Span[..length].Fill(0xDB); // It belongs to another command now: what an aborted read still puts there shows.
             _buffers.Push(buffer);
             return result;
-        });
+        }, mayAbort);
         return (result, tags);
     }
 
@@ -205,44 +206,48 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     }
 
     /// <summary>Runs a command in the gateway's process; it must be answered in time, and with an error only for a reason.</summary>
-    private async Task<BlockResult> CommandAsync(Serving serving, string name, Func<Task<BlockResult>> run)
+    private async Task<BlockResult> CommandAsync(Serving serving, string name, Func<CancellationToken, Task<BlockResult>> run, bool mayAbort = true)
     {
-        var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
-        var command = serving.Process.RunAsync(async () =>
+        using var abort = new CancellationTokenSource();
+        Task<BlockResult>? command = null;
+        command = serving.Process.RunAsync(async () =>
         {
-            var result = await run();
+            if (mayAbort && random.Next(50) == 0) abort.Cancel();
+            else if (mayAbort && random.Next(30) == 0) world.After((random.Next(3) == 0 ? plan.Options.CommandTimeout : plan.ThinkMax) * random.NextDouble(), Abort);
+            var result = await run(abort.Token);
             if (result.IsSuccess) judge.Leases.Acknowledged(serving, name);
             return result;
         });
         var timeout = plan.Options.CommandTimeout / (1 - plan.ClockErrorMax);
-        Watch(timeout + AnswerSlack);
+        Watch("sent", timeout + AnswerSlack);
         var result = await command;
-        if (!result.IsSuccess) judge.CommandFailed(serving, name, result);
+        if (!result.IsSuccess) judge.CommandFailed(serving, name, result, abort.IsCancellationRequested);
         return result;
 
-        void Watch(TimeSpan left) => world.After(left, () =>
+        void Abort()
         {
-            if (command.IsCompleted || serving.Process.IsDead) return;
-            var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - timeout - AnswerSlack;
-            if (serving.Process.IsSuspended) Watch(TimeSpan.FromSeconds(1));
-            else if (late < TimeSpan.Zero) Watch(-late);
-            else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, sent at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
-        });
+            if (command is null or { IsCompleted: true } || serving.Process.IsDead || serving.Process.IsSuspended) return;
+            abort.Cancel();
+            Watch("aborted", AbortedAnswerMax);
+        }
+
+        void Watch(string what, TimeSpan limit)
+        {
+            var (begun, suspended) = (world.Now, serving.Process.SuspendedTotal);
+            Look(limit);
+
+            void Look(TimeSpan left) => world.After(left, () =>
+            {
+                if (command.IsCompleted || serving.Process.IsDead) return;
+                var late = world.Now - begun - (serving.Process.SuspendedTotal - suspended) - limit;
+                if (serving.Process.IsSuspended) Look(TimeSpan.FromSeconds(1));
+                else if (late < TimeSpan.Zero) Look(-late);
+                else world.Fail(string.Create(CultureInfo.InvariantCulture, $"A {name} through {serving.Process.Name}, {what} at {begun.TotalSeconds:F6} s, has no answer after {(world.Now - begun).TotalSeconds:F1} s."));
+            });
+        }
     }
 
     private ScsiPath PathTo(Serving serving) => serving.Path ??= new ScsiPath(world, serving.Volume, random);
-
-    private static void TryCancel(CancellationTokenSource abort)
-    {
-        try
-        {
-            abort.Cancel();
-        }
-        catch (ObjectDisposedException)
-        {
-            // Answered meanwhile.
-        }
-    }
 
     private int PickKind()
     {

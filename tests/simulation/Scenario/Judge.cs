@@ -75,12 +75,12 @@ internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
         if (!allowed) world.Fail($"Draining {serving.Process.Name} failed without a reason: {e.Message}");
     }
 
-    public void CommandFailed(Serving serving, string name, BlockResult result)
+    public void CommandFailed(Serving serving, string name, BlockResult result, bool wasAborted)
     {
         var allowed = result.Error switch
         {
-            BlockError.Aborted => name is "write" or "zero",
-            BlockError.StoreUnavailable => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
+            BlockError.Aborted => wasAborted,
+            BlockError.StoreUnavailable => wasAborted || serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero,
             BlockError.JournalFull => serving.IsEnding || StoreFailed || serving.Process.SuspendedTotal > TimeSpan.Zero || OthersTried(serving),
             BlockError.Standby => OthersTried(serving),
             BlockError.Offline => serving.IsEnding || DiskMayFail(serving.Host),

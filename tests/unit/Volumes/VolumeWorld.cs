@@ -88,13 +88,13 @@ internal sealed class VolumeWorld : IAsyncDisposable
 
     public Task<BlockResult> WriteAsync(ulong lba, byte[] data, bool fua = false) => WriteAsync(Volume, lba, data, fua);
 
-    public static async Task<BlockResult> WriteAsync(Volume volume, ulong lba, byte[] data, bool fua = false)
+    public static async Task<BlockResult> WriteAsync(Volume volume, ulong lba, byte[] data, bool fua = false, CancellationToken cancellationToken = default)
     {
         using var buffer = new NativeBuffer(data.Length);
         data.CopyTo(buffer.Span);
         var list = new ScatterList();
         list.Add(buffer);
-        return await volume.WriteAsync(new BlockRange(lba, (uint)(data.Length / volume.Geometry.BlockLengthBytes)), list, fua, default);
+        return await volume.WriteAsync(new BlockRange(lba, (uint)(data.Length / volume.Geometry.BlockLengthBytes)), list, fua, cancellationToken);
     }
 
     public async Task<byte[]> ReadAsync(ulong lba, int blocks)
@@ -108,6 +108,9 @@ internal sealed class VolumeWorld : IAsyncDisposable
         }
     }
 
+    /// <summary>Reads into memory of 0xEE.</summary>
+    public Task<(BlockResult Result, byte[] Data)> TryReadAsync(ulong lba, int blocks, CancellationToken cancellationToken) => TryReadAsync(Volume, lba, blocks, cancellationToken);
+
     public static async Task<byte[]> ReadAsync(Volume volume, ulong lba, int blocks)
     {
         var (result, data) = await TryReadAsync(volume, lba, blocks);
@@ -117,13 +120,13 @@ internal sealed class VolumeWorld : IAsyncDisposable
 
     public Task<(BlockResult Result, byte[] Data)> TryReadAsync(ulong lba, int blocks) => TryReadAsync(Volume, lba, blocks);
 
-    private static async Task<(BlockResult Result, byte[] Data)> TryReadAsync(Volume volume, ulong lba, int blocks)
+    private static async Task<(BlockResult Result, byte[] Data)> TryReadAsync(Volume volume, ulong lba, int blocks, CancellationToken cancellationToken = default)
     {
         using var buffer = new NativeBuffer(blocks * volume.Geometry.BlockLengthBytes);
         buffer.Span.Fill(0xEE);
         var list = new ScatterList();
         list.Add(buffer);
-        var result = await volume.ReadAsync(new BlockRange(lba, (uint)blocks), list, default);
+        var result = await volume.ReadAsync(new BlockRange(lba, (uint)blocks), list, cancellationToken);
         return (result, buffer.Span.ToArray());
     }
 

@@ -20,6 +20,38 @@ public sealed class TcmuDeviceOpenerTests : IDisposable
         Assert.True(_simulator.IsOpen);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Open_TaskManagementNotNotified_AsksForIt(bool isNew)
+    {
+        PutNotification("0").IsNotEnabled = isNew;
+
+        using var port = await OpenAsync();
+
+        Assert.Equal("tmr_notification=1", _tree.Writes[^1]);
+    }
+
+    [Fact]
+    public async Task Open_TaskManagementNotified_WritesNothing()
+    {
+        PutNotification("1");
+
+        using var port = await OpenAsync();
+
+        Assert.Equal("block_dev=0", _tree.Writes[^1]);
+    }
+
+    [Fact]
+    public async Task Open_KernelRefusesToNotify_OpensAllTheSame()
+    {
+        PutNotification("0").Failures["tmr_notification=1"] = 1;
+
+        using var port = await OpenAsync();
+
+        Assert.True(_simulator.IsOpen);
+    }
+
     [Fact]
     public async Task Open_ResetFailsAtFirst_IsRetried()
     {
@@ -110,6 +142,8 @@ public sealed class TcmuDeviceOpenerTests : IDisposable
         _simulator.Dispose();
         _tree.Dispose();
     }
+
+    private KernelTree PutNotification(string value) => _tree.PutActions().Put($"config/{KernelTree.Disk.ConfigfsPath}/attrib/tmr_notification", value);
 
     private Task<IRingPort> OpenAsync()
     {

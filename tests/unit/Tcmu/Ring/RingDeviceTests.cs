@@ -149,9 +149,10 @@ public sealed class RingDeviceTests
         await target.WaitForAsync(1);
         var held = target.Held.Single();
 
+        using var cancelled = new CancellationSignal(held.Token);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => device.StopAsync(new CancellationToken(canceled: true)));
 
-        Assert.True(held.Token.IsCancellationRequested);
+        await cancelled.Seen;
         Assert.True(world.Simulator.IsOpen);
         held.Done.SetException(new OperationCanceledException());
         await device.Ended;

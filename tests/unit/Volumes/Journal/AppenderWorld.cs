@@ -52,21 +52,21 @@ internal sealed class AppenderWorld : IJournalSink, IAsyncDisposable
     }
 
     /// <summary>Writes one block, or more, of a byte.</summary>
-    public Task<BlockResult> WriteAsync(byte value = 0xA5, int blocks = 1, bool fua = false)
+    public Task<BlockResult> WriteAsync(byte value = 0xA5, int blocks = 1, bool fua = false, CancellationToken cancellationToken = default)
     {
         var data = new byte[blocks * BlockBytes];
         data.AsSpan().Fill(value);
-        return WriteAsync(data, fua);
+        return WriteAsync(data, fua, cancellationToken);
     }
 
-    public Task<BlockResult> WriteAsync(byte[] data, bool fua = false)
+    public Task<BlockResult> WriteAsync(byte[] data, bool fua = false, CancellationToken cancellationToken = default)
     {
         var buffer = new NativeBuffer(data.Length);
         _buffers.Add(buffer);
         data.CopyTo(buffer.Span);
         var list = new ScatterList();
         list.Add(buffer);
-        return Appender.WriteAsync(new BlockRange(0, (uint)(data.Length / BlockBytes)), list, fua, Time.GetTimestamp()).AsTask();
+        return Appender.WriteAsync(new BlockRange(0, (uint)(data.Length / BlockBytes)), list, fua, Time.GetTimestamp(), cancellationToken).AsTask();
     }
 
     /// <summary>Writes single blocks, each a batch of two pages, until so many pages of the ring are in use; none of them waits.</summary>

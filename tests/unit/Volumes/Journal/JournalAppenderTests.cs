@@ -95,7 +95,7 @@ public class JournalAppenderTests
         var before = world.Appender.AppendedPosition;
         await world.WriteAsync(blocks: 3);
 
-        var flush = world.Appender.FlushAsync().AsTask();
+        var flush = world.Appender.FlushAsync(default).AsTask();
         Assert.Equal([world.Appender.AppendedPosition], world.BucketCalls);
         var covered = world.Appender.AppendedPosition;
         await world.WriteAsync(); // Came later: the flush does not wait for it.
@@ -124,7 +124,7 @@ public class JournalAppenderTests
     {
         await using var world = await CreateAsync(durability: Durability.Bucket);
         await world.WriteAsync();
-        var flush = world.Appender.FlushAsync().AsTask();
+        var flush = world.Appender.FlushAsync(default).AsTask();
         world.Time.Advance(CommandTimeout - Tick);
         Assert.False(flush.IsCompleted);
 
@@ -132,7 +132,7 @@ public class JournalAppenderTests
 
         Assert.Equal(BlockError.StoreUnavailable, (await flush).Error);
         world.Appender.Release(world.Appender.AppendedPosition);
-        Assert.Equal(BlockResult.Success, await world.Appender.FlushAsync());
+        Assert.Equal(BlockResult.Success, await world.Appender.FlushAsync(default));
     }
 
     [Fact]

@@ -17,11 +17,11 @@ public class CompletionGateTests
     {
         var authority = new WriterAuthority(Terms, time);
         using var gate = new CompletionGate(authority, new FlushLedger(0, 0), CommandTimeout, time);
-        var held = gate.PassAsync(time.GetTimestamp()).AsTask();
+        var held = gate.PassAsync(time.GetTimestamp(), default).AsTask();
         authority.Extend(time.GetTimestamp());
         Assert.True(gate.IsHolding);
 
-        Assert.True((await gate.PassAsync(time.GetTimestamp())).IsSuccess);
+        Assert.True((await gate.PassAsync(time.GetTimestamp(), default)).IsSuccess);
 
         Assert.True((await held).IsSuccess);
         Assert.False(gate.IsHolding);
@@ -34,9 +34,9 @@ public class CompletionGateTests
         using var gate = new CompletionGate(new WriterAuthority(Terms, time), new FlushLedger(0, 0), CommandTimeout, time);
         var start = time.GetTimestamp();
         await Task.Delay(TimeSpan.FromSeconds(15), time);
-        var young = gate.PassAsync(time.GetTimestamp()).AsTask();
+        var young = gate.PassAsync(time.GetTimestamp(), default).AsTask();
 
-        var old = await gate.PassAsync(start);
+        var old = await gate.PassAsync(start, default);
 
         Assert.Equal(BlockError.StoreUnavailable, old.Error);
         Assert.InRange(time.GetElapsedTime(start), CommandTimeout, CommandTimeout + TimeSpan.FromSeconds(1));

@@ -63,16 +63,17 @@ internal sealed class GatewayProcess
         suspended?.SetResult();
     }
 
-    public Task<BlockResult> WriteAsync(long tag, ulong lba = 0, bool fua = false) => VolumeWorld.WriteAsync(Volume, lba, VolumeWorld.Tagged(tag, 8), fua);
+    public Task<BlockResult> WriteAsync(long tag, ulong lba = 0, bool fua = false, CancellationToken cancellationToken = default) =>
+        VolumeWorld.WriteAsync(Volume, lba, VolumeWorld.Tagged(tag, 8), fua, cancellationToken);
 
-    public async Task<BlockResult> FlushAsync() => await Volume.FlushAsync(default);
+    public async Task<BlockResult> FlushAsync(CancellationToken cancellationToken = default) => await Volume.FlushAsync(cancellationToken);
 
-    public async Task<BlockResult> ReadErrorAsync(ulong lba = 0)
+    public async Task<BlockResult> ReadErrorAsync(ulong lba = 0, CancellationToken cancellationToken = default)
     {
         using var buffer = new Scsi.Interop.NativeBuffer(8 * VolumeWorld.BlockDefaultBytes);
         var list = new ScatterList();
         list.Add(buffer);
-        return await Volume.ReadAsync(new BlockRange(lba, 8), list, default);
+        return await Volume.ReadAsync(new BlockRange(lba, 8), list, cancellationToken);
     }
 
     public Task<byte[]> ReadAsync(ulong lba = 0) => VolumeWorld.ReadAsync(Volume, lba, 8);

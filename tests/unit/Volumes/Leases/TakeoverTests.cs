@@ -248,7 +248,7 @@ public class TakeoverTests
         {
             if (name != "put" || !subject.Contains("/epochs/", StringComparison.Ordinal)) return;
             old.Resume();
-            Assert.True((await old.WriteAsync(7)).IsSuccess); // Its owner still, and the store says so.
+            Assert.True((await old.WriteAsync(7, cancellationToken: CancellationToken.None)).IsSuccess); // Its owner still, and the store says so.
             await old.Volume.DrainAsync(default);
         };
         var before = world.Time.Now;
