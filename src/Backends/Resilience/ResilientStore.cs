@@ -205,7 +205,8 @@ public sealed class ResilientStore : IAsyncDisposable
             var buffer = new byte[length];
             try
             {
-                return new OwnRead(buffer, await AttemptAsync(Kind.Timed, t => _inner.ReadAsync(key, offsetBytes, buffer, t), token));
+                // The pipeline waits for the one that loses, which it has cancelled. A store deaf to that is left behind, with the buffer and its place.
+                return new OwnRead(buffer, await AttemptAsync(Kind.Timed, t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token));
             }
             catch (BlobStoreException e)
             {
