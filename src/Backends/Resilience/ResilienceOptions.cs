@@ -5,7 +5,7 @@ namespace Gateway.Backends.Resilience;
 /// <summary>How requests to one store are limited in time and number, repeated, and stopped while it is away.</summary>
 public sealed record ResilienceOptions : IValidatableObject
 {
-    /// <summary>Time for one attempt of a read, a look or the first page of a listing; puts and deletes have the store's own limit. From 0.1 s to 5 min, default 8 s.</summary>
+    /// <summary>Time for one attempt of a read of up to 1 MiB, a look or the first page of a listing; longer reads, puts and deletes have the store's own limit. From 0.1 s to 5 min, default 8 s.</summary>
     public TimeSpan AttemptTimeout { get; set; } = TimeSpan.FromSeconds(8);
 
     /// <summary>How often a request that a command waits for is sent again if that can help. From 0 to 20, default 4.</summary>

@@ -21,6 +21,9 @@ namespace Gateway.Backends.Resilience;
 /// </remarks>
 public sealed class ResilientStore : IAsyncDisposable
 {
+    /// <summary>A longer read, of a whole segment say, has the store's own limit alone: how long it takes depends on the line.</summary>
+    private const int TimedReadBytesMax = 1 << 20;
+
     private readonly IBlobStore _inner;
     private readonly ResilienceOptions _options;
     private readonly Random _random;
@@ -116,6 +119,8 @@ public sealed class ResilientStore : IAsyncDisposable
         return wished > own ? wished : own;
     }
 
+    private static Kind ReadKind(int lengthBytes) => lengthBytes <= TimedReadBytesMax ? Kind.Timed : Kind.None;
+
     /// <summary>One attempt, told to the circuit.</summary>
     private async ValueTask<T> AttemptAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
@@ -206,7 +211,7 @@ public sealed class ResilientStore : IAsyncDisposable
             try
             {
                 // The pipeline waits for the one that loses, which it has cancelled. A store deaf to that is left behind, with the buffer and its place.
-                return new OwnRead(buffer, await AttemptAsync(Kind.Timed, t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token));
+                return new OwnRead(buffer, await AttemptAsync(ReadKind(length), t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token));
             }
             catch (BlobStoreException e)
             {
@@ -291,10 +296,10 @@ public sealed class ResilientStore : IAsyncDisposable
 
         public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
         {
-            if (!isForeground) return owner.AttemptAsync(Kind.Timed | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
+            if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
             return owner._hedge is { } hedge
                 ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedge, key, offsetBytes, destination, token), cancellationToken)
-                : owner.RetryAsync(Kind.Timed, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
+                : owner.RetryAsync(ReadKind(destination.Length), token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
         }
 
         public async ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken) =>

@@ -186,7 +186,7 @@ internal sealed record ResilienceSection
 {
     private static readonly ResilienceOptions Default = new();
 
-    /// <summary>Seconds for one attempt of a read, a look or the first page of a listing. Default 8.</summary>
+    /// <summary>Seconds for one attempt of a read of up to 1 MiB, a look or the first page of a listing. Default 8.</summary>
     public double AttemptTimeoutSeconds { get; set; } = Default.AttemptTimeout.TotalSeconds;
 
     /// <summary>Repetitions of a request that a command waits for. Default 4.</summary>

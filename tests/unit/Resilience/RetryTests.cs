@@ -158,6 +158,26 @@ public sealed class RetryTests
     }
 
     [Fact]
+    public async Task Read_OfAWholeSegment_IsNotEndedByTheTimeForAnAttempt()
+    {
+        ResilientWorld.RunInline();
+        await _world.PutAsync();
+        foreach (var store in new[] { _world.Store.Foreground, _world.Store.Background })
+        {
+            var answer = new TaskCompletionSource();
+            _world.Next.Enqueue(_ => answer.Task);
+
+            var read = store.ReadAsync(Key, 0, new byte[8 << 20], default).AsTask();
+            _world.Time.Advance(TimeSpan.FromSeconds(19));
+            answer.SetResult();
+
+            Assert.Equal(3, await read);
+        }
+
+        Assert.Equal(0, _world.Store.Health.Timeouts);
+    }
+
+    [Fact]
     public async Task List_FailsBeforeItsFirstItem_IsSentAgain()
     {
         ResilientWorld.RunInline();
