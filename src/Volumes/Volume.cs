@@ -24,7 +24,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
 
-    private readonly IBlobStore _store;
+    private readonly IBlobStore _background;
     private readonly VolumeRecord _record;
     private readonly VolumeOptions _options;
     private readonly TimeProvider _time;
@@ -47,9 +47,9 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     private volatile BlockError _state;
     private int _closed;
 
-    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger, CacheFile? cacheFile)
+    internal Volume(RecoveredVolume recovered, long epoch, IBlobStore store, IBlobStore background, WriterAuthority authority, string owner, VolumeOptions options, TimeProvider time, Random random, Func<Guid> newNonce, ILogger logger, CacheFile? cacheFile)
     {
-        _store = store;
+        _background = background;
         _record = recovered.State.Volume;
         _options = options;
         _time = time;
@@ -64,16 +64,16 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         _authority = authority;
         _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
         _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
-        _lease = new LeaseKeeper(store, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
+        _lease = new LeaseKeeper(background, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
         var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
         _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
-        var writer = new StoreWriter(store, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
+        var writer = new StoreWriter(background, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
         _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(store, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper = new Housekeeper(background, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
         _housekeeper.Start();
         _reader.Start();
         _lease.Start();
@@ -305,7 +305,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         try
         {
             using var timeout = new CancellationTokenSource(_options.CloseTimeout, _time);
-            await Heartbeat.ReleaseAsync(_store, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            await Heartbeat.ReleaseAsync(_background, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
             VolumeLog.Released(_logger, Name, Epoch, release.LastWriteFlushed > release.LastWriteInBucket ? ", once this journal has been sent" : "");
         }
         catch (Exception e)

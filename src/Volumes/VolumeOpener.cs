@@ -25,6 +25,7 @@ namespace Gateway.Volumes;
 public sealed class VolumeOpener
 {
     private readonly IBlobStore _store;
+    private readonly IBlobStore _background;
     private readonly VolumeOptions _options;
     private readonly JournalOptions _journalOptions;
     private readonly IJournalDirectory _journals;
@@ -43,14 +44,19 @@ public sealed class VolumeOpener
     /// <param name="time">The clock.</param>
     /// <param name="random">Spreads retries.</param>
     /// <param name="logger">Lifecycle and failures.</param>
-    public VolumeOpener(IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger)
-        : this(store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger, null, new LocalCacheDirectory(options.CacheDirectory), StoreTrust.OfThisProcess)
+    /// <param name="background">The same volumes, for uploads, checkpoints, cleaning and leases: no command waits for these. Null: <paramref name="store"/>.</param>
+    public VolumeOpener(
+        IBlobStore store, VolumeOptions options, JournalOptions journalOptions, string owner, TimeProvider time, Random random, ILogger logger, IBlobStore? background = null)
+        : this(
+            store, options, journalOptions, DirectoryOf(journalOptions, time, logger), owner, time, random, logger, null, new LocalCacheDirectory(options.CacheDirectory),
+            StoreTrust.OfThisProcess, background)
     {
     }
 
     /// <param name="caches">Where cache files are; null: there are none.</param>
     /// <param name="newNonce">Where nonces come from; null: from the operating system's cryptographic source, as they must outside simulations.</param>
     /// <param name="trust">Tests a store before its first volume is opened; null: it is taken for good.</param>
+    /// <param name="background">For what no command waits for; null: <paramref name="store"/>.</param>
     internal VolumeOpener(
         IBlobStore store,
         VolumeOptions options,
@@ -62,9 +68,11 @@ public sealed class VolumeOpener
         ILogger logger,
         Func<Guid>? newNonce = null,
         ICacheDirectory? caches = null,
-        StoreTrust? trust = null)
+        StoreTrust? trust = null,
+        IBlobStore? background = null)
     {
         _store = store;
+        _background = background ?? store;
         _options = journals.IsVolatile ? options with { Durability = Durability.Bucket } : options;
         _journalOptions = journalOptions;
         _journals = journals;
@@ -108,7 +116,7 @@ public sealed class VolumeOpener
             if (authority.Terms.HasLease) await GiveSignOfLifeAsync(recovered, claim, cancellationToken);
             await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, authority, _owner, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
+            return new Volume(recovered, claim.Epoch, _store, _background, authority, _owner, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
         }
         catch
         {

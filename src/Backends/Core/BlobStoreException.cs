@@ -35,6 +35,9 @@ public sealed class BlobStoreException(BlobErrorKind kind, string message, Excep
     /// <summary>What a caller can do about it.</summary>
     public BlobErrorKind Kind { get; } = kind;
 
+    /// <summary>How long the store asks to be left alone (HTTP's Retry-After); null if it did not say.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
     /// <summary>True if the same request may well succeed later without anyone's help.</summary>
     public bool IsTransient => Kind is BlobErrorKind.Throttled or BlobErrorKind.Unavailable;
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Amazon.Runtime.Internal;
 using Amazon.Runtime.Internal.Transform;
 using Amazon.S3;
 using Amazon.S3.Model.Internal.MarshallTransformations;
@@ -60,8 +61,10 @@ internal sealed class S3Connection : IDisposable
         using var body = new MemoryStream(buffer, 0, length);
         var data = new S3AnswerData(response, length);
         using var context = new XmlUnmarshallerContext(body, maintainResponseBody: false, data, isException: true);
+        // The SDK's own requests keep the answer's head in the same place (RetryAfterHeader).
+        var head = new HttpErrorResponseException(data);
         // Of all operations' parsers this is the one without errors of its own.
-        var parsed = PutObjectResponseUnmarshaller.Instance.UnmarshallException(context, null, response.StatusCode);
-        return parsed as AmazonS3Exception ?? new AmazonS3Exception("", Amazon.Runtime.ErrorType.Unknown, parsed.ErrorCode, parsed.RequestId, response.StatusCode);
+        var parsed = PutObjectResponseUnmarshaller.Instance.UnmarshallException(context, head, response.StatusCode);
+        return parsed as AmazonS3Exception ?? new AmazonS3Exception("", head, Amazon.Runtime.ErrorType.Unknown, parsed.ErrorCode, parsed.RequestId, response.StatusCode);
     }
 }

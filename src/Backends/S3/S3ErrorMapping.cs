@@ -55,7 +55,10 @@ internal static class S3ErrorMapping
             _ => Make(BlobErrorKind.Unavailable, Shorten(exception.Message)),
         };
 
-        BlobStoreException Make(BlobErrorKind kind, string why, Exception? inner = null) => new(kind, $"{what}: {action} failed: {why}", inner);
+        BlobStoreException Make(BlobErrorKind kind, string why, Exception? inner = null) => new(kind, $"{what}: {action} failed: {why}", inner)
+        {
+            RetryAfter = exception is AmazonServiceException answer ? RetryAfterHeader.Of(answer) : null,
+        };
     }
 
     /// <param name="what">Endpoint, bucket and key, for people.</param>
@@ -91,7 +94,7 @@ internal static class S3ErrorMapping
             _ => (BlobErrorKind.Rejected, "The store refuses the request: check endpoint, region and bucket."),
         };
         var id = answer.RequestId is { Length: > 0 } request ? $", request {Shorten(request)}" : "";
-        return new BlobStoreException(kind, $"{what}: {action} failed: status {status} {Shorten(code)}{id}. {advice}");
+        return new BlobStoreException(kind, $"{what}: {action} failed: status {status} {Shorten(code)}{id}. {advice}") { RetryAfter = RetryAfterHeader.Of(answer) };
     }
 
     private static BlobErrorKind FromStatus(HttpStatusCode status) => (int)status switch

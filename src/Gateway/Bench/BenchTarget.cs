@@ -99,7 +99,7 @@ internal sealed class BenchTarget : IAsyncDisposable
         GatewayConfiguration configuration, StoreSet stores, VolumePath path, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
     {
         var store = new MeteredBlobStore(stores.Get(path.Store));
-        var opener = new VolumeOpener(store, configuration.ToVolumeOptions(), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), logger);
+        var opener = new VolumeOpener(store, configuration.ToVolumeOptions(), configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), logger, store.Beside(stores.GetBackground(path.Store)));
         return new BenchTarget($"volume {path}", await opener.OpenAsync(path.Volume, cancellationToken), store, null, null);
     }
 

@@ -17,56 +17,64 @@ internal readonly record struct StoreTraffic(long Puts, long PutBytes, long Gets
 /// <summary>Counts what is asked of a store. Thread safe.</summary>
 internal sealed class MeteredBlobStore(IBlobStore store) : IBlobStore
 {
-    private long _puts;
-    private long _putBytes;
-    private long _gets;
-    private long _getBytes;
-    private long _others;
+    private Counters _counts = new();
 
     public string Description => store.Description;
 
     /// <summary>All since the start, each count read on its own.</summary>
     public StoreTraffic Traffic => new(
-        Volatile.Read(ref _puts), Volatile.Read(ref _putBytes), Volatile.Read(ref _gets), Volatile.Read(ref _getBytes), Volatile.Read(ref _others));
+        Volatile.Read(ref _counts.Puts), Volatile.Read(ref _counts.PutBytes), Volatile.Read(ref _counts.Gets), Volatile.Read(ref _counts.GetBytes), Volatile.Read(ref _counts.Others));
+
+    /// <summary>Another face of the same store, counted together with this one.</summary>
+    public MeteredBlobStore Beside(IBlobStore other) => new(other) { _counts = _counts };
 
     public async ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _gets);
+        Interlocked.Increment(ref _counts.Gets);
         var read = await store.ReadAsync(key, offsetBytes, destination, cancellationToken);
-        Interlocked.Add(ref _getBytes, read);
+        Interlocked.Add(ref _counts.GetBytes, read);
         return read;
     }
 
     public ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _puts);
-        Interlocked.Add(ref _putBytes, content.Length);
+        Interlocked.Increment(ref _counts.Puts);
+        Interlocked.Add(ref _counts.PutBytes, content.Length);
         return store.PutAsync(key, content, precondition, cancellationToken);
     }
 
     public ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _others);
+        Interlocked.Increment(ref _counts.Others);
         return store.GetLengthAsync(key, cancellationToken);
     }
 
     public IAsyncEnumerable<BlobInfo> ListAsync(string prefix, string? startAfter, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _others);
+        Interlocked.Increment(ref _counts.Others);
         return store.ListAsync(prefix, startAfter, cancellationToken);
     }
 
     public IAsyncEnumerable<string> ListFoldersAsync(string prefix, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _others);
+        Interlocked.Increment(ref _counts.Others);
         return store.ListFoldersAsync(prefix, cancellationToken);
     }
 
     public ValueTask DeleteAsync(BlobKey key, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _others);
+        Interlocked.Increment(ref _counts.Others);
         return store.DeleteAsync(key, cancellationToken);
     }
 
     public ValueTask DisposeAsync() => store.DisposeAsync();
+
+    private sealed class Counters
+    {
+        public long Puts;
+        public long PutBytes;
+        public long Gets;
+        public long GetBytes;
+        public long Others;
+    }
 }

@@ -1,20 +1,31 @@
 using Gateway.Backends.Core;
 using Gateway.Backends.File;
+using Gateway.Backends.Resilience;
 using Gateway.Backends.S3;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gateway.Configuration;
 
 /// <summary>The configured stores, each made when it is first used. Thread safe.</summary>
-internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider time) : IAsyncDisposable
+internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider time, ILoggerFactory? loggers = null) : IAsyncDisposable
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, IBlobStore> _stores = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ResilientStore> _stores = new(StringComparer.Ordinal);
 
     public IEnumerable<string> Names => configuration.Stores.Keys.Order(StringComparer.Ordinal);
 
+    /// <summary>The store for what a command or a person waits for.</summary>
+    /// <exception cref="ConfigurationException">No store has that name.</exception>
+    public IBlobStore Get(string name) => GetResilient(name).Foreground;
+
+    /// <summary>The store for uploads, checkpoints, cleaning and leases.</summary>
+    /// <exception cref="ConfigurationException">No store has that name.</exception>
+    public IBlobStore GetBackground(string name) => GetResilient(name).Background;
+
     /// <summary>The one place where a store's decorators are stacked.</summary>
     /// <exception cref="ConfigurationException">No store has that name.</exception>
-    public IBlobStore Get(string name)
+    public ResilientStore GetResilient(string name)
     {
         if (!configuration.Stores.TryGetValue(name, out var section))
             throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
@@ -22,7 +33,9 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
         {
             if (!_stores.TryGetValue(name, out var store))
             {
-                store = section.Type == "s3" ? new S3BlobStore(section.ToS3Options(), time) : new FileBlobStore(section.ToFileOptions(), time);
+                IBlobStore plain = section.Type == "s3" ? new S3BlobStore(section.ToS3Options(), time) : new FileBlobStore(section.ToFileOptions(), time);
+                var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("Gateway.Backends");
+                store = new ResilientStore(plain, section.Resilience.ToOptions(), time, new Random(Environment.ProcessId), logger);
                 _stores.Add(name, store);
             }
 

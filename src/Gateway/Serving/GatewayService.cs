@@ -224,7 +224,7 @@ internal sealed class GatewayService(
         async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {
             var path = VolumePath.Parse(name.Path);
-            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path) with { CommandTimeout = deadline }, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger) { Waits = waits };
+            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path) with { CommandTimeout = deadline }, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger, stores.GetBackground(path.Store)) { Waits = waits };
             var volume = await opener.OpenAsync(path.Volume, cancellationToken);
             var attributes = backstore.ReadAttributes();
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch

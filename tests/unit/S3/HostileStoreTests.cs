@@ -93,6 +93,25 @@ public sealed class HostileStoreTests : IDisposable
         Assert.Equal(BlobErrorKind.AccessDenied, error.Kind);
     }
 
+    [Theory]
+    [InlineData("429 Too Many Requests", "<Error><Code>SlowDown</Code></Error>", BlobErrorKind.Throttled)]
+    [InlineData("503 Service Unavailable", "", BlobErrorKind.Unavailable)]
+    [InlineData("503 Service Unavailable", "<html>", BlobErrorKind.Unavailable)]
+    public async Task Error_WithRetryAfter_SaysSoOnBothWaysToTheStore(string status, string body, BlobErrorKind kind)
+    {
+        await using var store = Open();
+        var answer = $"HTTP/1.1 {status}\r\nRetry-After: 7\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: {body.Length}\r\n\r\n{body}";
+
+        foreach (var request in new Func<Task>[] { () => store.ReadAsync(new("a"), 0, new byte[1], CancellationToken.None).AsTask(), () => store.DeleteAsync(new("a"), CancellationToken.None).AsTask() })
+        {
+            var running = request();
+            await AnswerAsync(answer);
+
+            var error = await Assert.ThrowsAsync<BlobStoreException>(() => running);
+            Assert.Equal((kind, TimeSpan.FromSeconds(7)), (error.Kind, error.RetryAfter));
+        }
+    }
+
     [Fact]
     public async Task Read_BodyStopsAndTheConnectionStays_EndsWithTheRequestTimeout()
     {

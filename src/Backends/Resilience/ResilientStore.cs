@@ -1,0 +1,333 @@
+using System.ComponentModel.DataAnnotations;
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using Gateway.Backends.Core;
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Hedging;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace Gateway.Backends.Resilience;
+
+/// <summary>
+/// Stands before one store and gives it two faces. <see cref="Foreground"/>: reads, looks and listings are repeated within the caller's token,
+/// which carries the deadline. <see cref="Background"/>: each request is tried once, since that work repeats itself without end. Puts and deletes
+/// are tried once in both. The faces have places of their own, so that neither keeps the other waiting, and share one circuit. Thread safe.
+/// </summary>
+/// <remarks>
+/// One attempt: a place among the requests at a time, then the circuit, then, for what is small, a time limit. An attempt is over, and its buffer
+/// the caller's again, before it is repeated. A hedged read has a buffer of its own for each of its two requests, as the one that loses ends later.
+/// </remarks>
+public sealed class ResilientStore : IAsyncDisposable
+{
+    /// <summary>A longer read, of a whole segment say, has the store's own limit alone: how long it takes depends on the line.</summary>
+    private const int TimedReadBytesMax = 1 << 20;
+
+    private readonly IBlobStore _inner;
+    private readonly ResilienceOptions _options;
+    private readonly Random _random;
+    private readonly Lock _randomLock = new();
+    private readonly StoreCircuit _circuit;
+    private readonly RequestGate _foregroundGate;
+    private readonly RequestGate _backgroundGate;
+    private readonly ResiliencePipeline _retry;
+    private readonly ResiliencePipeline _timeout;
+    private readonly ResiliencePipeline<OwnRead>? _hedge;
+    private long _attempts;
+    private long _retries;
+    private long _rejected;
+    private long _timeouts;
+
+    /// <param name="inner">The store; disposed of with this.</param>
+    /// <param name="options">Read once, here.</param>
+    /// <param name="time">Measures every wait.</param>
+    /// <param name="random">Spreads repetitions.</param>
+    /// <param name="logger">Told when the circuit opens and closes.</param>
+    /// <exception cref="ArgumentException">The options are not valid.</exception>
+    public ResilientStore(IBlobStore inner, ResilienceOptions options, TimeProvider time, Random random, ILogger logger)
+    {
+        if (options.Validate(new ValidationContext(options, "options", null, null)).FirstOrDefault() is { } fault)
+            throw new ArgumentException($"{string.Join(", ", fault.MemberNames)} {fault.ErrorMessage}.", nameof(options));
+        _inner = inner;
+        _options = options with { };
+        _random = random;
+        _circuit = new StoreCircuit(_options, time, logger, inner.Description);
+        _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
+        _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
+        _retry = CreateRetry(time);
+        _timeout = new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(_options.AttemptTimeout).Build();
+        _hedge = _options.HedgeDelay is { } delay ? CreateHedge(delay, time) : null;
+        Foreground = new View(this, isForeground: true);
+        Background = new View(this, isForeground: false);
+    }
+
+    /// <summary>For what commands and people wait for. Disposing of it does nothing.</summary>
+    public IBlobStore Foreground { get; }
+
+    /// <summary>For uploads, checkpoints, cleaning and leases. Disposing of it does nothing.</summary>
+    /// <remarks>
+    /// Its <see cref="IBlobStore.GetLengthAsync"/> has the foreground's places and passes an open circuit: it is how a lease is renewed, and must
+    /// neither queue behind uploads nor wait for somebody else's probe. These looks are few and small.
+    /// </remarks>
+    public IBlobStore Background { get; }
+
+    /// <summary>How the store does.</summary>
+    public StoreHealth Health
+    {
+        get
+        {
+            var (state, since, lastError, lastErrorAt) = _circuit.Read();
+            return new StoreHealth(state, since, lastError, lastErrorAt,
+                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts));
+        }
+    }
+
+    public ValueTask DisposeAsync() => _inner.DisposeAsync();
+
+    private ResiliencePipeline CreateRetry(TimeProvider time) => _options.Retries == 0 ? ResiliencePipeline.Empty : new ResiliencePipelineBuilder { TimeProvider = time }
+        .AddRetry(new RetryStrategyOptions
+        {
+            MaxRetryAttempts = _options.Retries,
+            ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true, InnerException: not RefusedException }),
+            DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
+            OnRetry = _ =>
+            {
+                Interlocked.Increment(ref _retries);
+                return default;
+            },
+        }).Build();
+
+    private ResiliencePipeline<OwnRead> CreateHedge(TimeSpan delay, TimeProvider time) => new ResiliencePipelineBuilder<OwnRead> { TimeProvider = time }
+        .AddHedging(new HedgingStrategyOptions<OwnRead>
+        {
+            MaxHedgedAttempts = 1,
+            Delay = delay,
+            // One that fails does not end the other.
+            ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true }),
+            ActionGenerator = args => _foregroundGate.HasRoom ? () => args.Callback(args.ActionContext) : null,
+        }).Build();
+
+    /// <summary>The larger of our own delay and the store's wish, within bounds.</summary>
+    private TimeSpan DelayBefore(int retry, BlobStoreException? failure)
+    {
+        double spread;
+        lock (_randomLock) spread = 0.5 + (_random.NextDouble() / 2);
+        var seconds = Math.Min(_options.RetryDelayMin.TotalSeconds * Math.Pow(2, retry), _options.RetryDelayMax.TotalSeconds);
+        var own = TimeSpan.FromSeconds(seconds * spread);
+        var wished = failure?.RetryAfter is { } after ? after < _options.RetryAfterMax ? after : _options.RetryAfterMax : TimeSpan.Zero;
+        return wished > own ? wished : own;
+    }
+
+    private static Kind ReadKind(int lengthBytes) => lengthBytes <= TimedReadBytesMax ? Kind.Timed : Kind.None;
+
+    /// <summary>One attempt, told to the circuit.</summary>
+    private async ValueTask<T> AttemptAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    {
+        var gate = kind.HasFlag(Kind.Background) ? _backgroundGate : _foregroundGate;
+        var always = kind.HasFlag(Kind.Always);
+        try
+        {
+            if (!always) _circuit.Check();
+            await gate.EnterAsync(_inner.Description, cancellationToken);
+        }
+        catch (BlobStoreException)
+        {
+            Interlocked.Increment(ref _rejected);
+            throw;
+        }
+
+        try
+        {
+            return await SendAsync(EnterCircuit(always), kind, request, cancellationToken);
+        }
+        finally
+        {
+            gate.Leave();
+        }
+    }
+
+    private CircuitPass EnterCircuit(bool always)
+    {
+        try
+        {
+            return _circuit.Enter(always);
+        }
+        catch (BlobStoreException)
+        {
+            Interlocked.Increment(ref _rejected);
+            throw;
+        }
+    }
+
+    private async ValueTask<T> SendAsync<T>(CircuitPass pass, Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _attempts);
+        T result;
+        try
+        {
+            result = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+        }
+        catch (TimeoutRejectedException)
+        {
+            Interlocked.Increment(ref _timeouts);
+            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            _circuit.Failed(pass, failure.Message);
+            throw failure;
+        }
+        catch (BlobStoreException e) when (e.IsTransient)
+        {
+            _circuit.Failed(pass, e.Message);
+            throw;
+        }
+        catch (BlobStoreException)
+        {
+            _circuit.Succeeded(pass); // It answers.
+            throw;
+        }
+        catch
+        {
+            _circuit.Abandoned(pass);
+            throw;
+        }
+
+        _circuit.Succeeded(pass);
+        return result;
+    }
+
+    private ValueTask<T> RetryAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken) =>
+        _retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
+
+    /// <summary>A read that is sent twice if it takes long. Neither request has the caller's buffer: the slower one may fill its own after we have returned.</summary>
+    private async ValueTask<int> HedgeAsync(ResiliencePipeline<OwnRead> hedge, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        var first = new HedgedFailure();
+        var length = destination.Length;
+        var read = await hedge.ExecuteAsync(async (failed, token) =>
+        {
+            // The pipeline starts its second request as soon as the first has failed. That one would be a repetition without a delay: not here.
+            if (failed.Exception is { } failure) ExceptionDispatchInfo.Throw(failure);
+            var buffer = new byte[length];
+            try
+            {
+                // The pipeline waits for the one that loses, which it has cancelled. A store deaf to that is left behind, with the buffer and its place.
+                return new OwnRead(buffer, await AttemptAsync(ReadKind(length), t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token));
+            }
+            catch (BlobStoreException e)
+            {
+                failed.Exception = e;
+                throw;
+            }
+        }, first, cancellationToken);
+        read.Buffer.AsMemory(0, read.Count).CopyTo(destination);
+        return read.Count;
+    }
+
+    /// <summary>Starts a listing, up to its first item, and so that a limit on the time for that one leaves the rest alone.</summary>
+    private static async ValueTask<OpenListing<T>> OpenListingAsync<T>(Func<CancellationToken, IAsyncEnumerable<T>> list, CancellationToken caller, CancellationToken attempt)
+    {
+        var stop = CancellationTokenSource.CreateLinkedTokenSource(caller);
+        IAsyncEnumerator<T>? items = null;
+        try
+        {
+            items = list(stop.Token).GetAsyncEnumerator(stop.Token);
+            bool any;
+            await using (attempt.UnsafeRegister(static state => ((CancellationTokenSource)state!).Cancel(), stop)) any = await items.MoveNextAsync();
+            // The time may have run out between the answer and here: such a listing could not go on.
+            stop.Token.ThrowIfCancellationRequested();
+            return new OpenListing<T>(items, stop, any);
+        }
+        catch
+        {
+            if (items is not null) await items.DisposeAsync();
+            stop.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Further pages are neither limited here nor repeated: only the caller knows what it has done with the ones before.</summary>
+    private async IAsyncEnumerable<T> ListAsync<T>(bool isForeground, Func<CancellationToken, IAsyncEnumerable<T>> list, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        ValueTask<OpenListing<T>> Open(CancellationToken attempt) => OpenListingAsync(list, cancellationToken, attempt);
+        var listing = isForeground ? await RetryAsync(Kind.Timed, Open, cancellationToken) : await AttemptAsync(Kind.Timed | Kind.Background, Open, cancellationToken);
+        using var stop = listing.Stop;
+        await using var items = listing.Items;
+        for (var any = listing.Any; any; any = await items.MoveNextAsync()) yield return items.Current;
+    }
+
+    [Flags]
+    private enum Kind
+    {
+        None = 0,
+
+        /// <summary>Ends after the time for an attempt.</summary>
+        Timed = 1,
+
+        /// <summary>Has the background's places.</summary>
+        Background = 2,
+
+        /// <summary>Passes an open circuit.</summary>
+        Always = 4,
+    }
+
+    private readonly record struct OwnRead(byte[] Buffer, int Count);
+
+    private readonly record struct OpenListing<T>(IAsyncEnumerator<T> Items, CancellationTokenSource Stop, bool Any);
+
+    /// <summary>Of the two requests of a hedged read, what the one that failed ended with.</summary>
+    private sealed class HedgedFailure
+    {
+        private volatile BlobStoreException? _exception;
+
+        public BlobStoreException? Exception
+        {
+            get => _exception;
+            set => _exception = value;
+        }
+    }
+
+    private sealed class View(ResilientStore owner, bool isForeground) : IBlobStore
+    {
+        private readonly IBlobStore _inner = owner._inner;
+
+        public string Description => _inner.Description;
+
+        private Kind Place => isForeground ? Kind.None : Kind.Background;
+
+        public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+        {
+            if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
+            return owner._hedge is { } hedge
+                ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedge, key, offsetBytes, destination, token), cancellationToken)
+                : owner.RetryAsync(ReadKind(destination.Length), token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
+        }
+
+        public async ValueTask PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken) =>
+            await owner.AttemptAsync(Place, async token =>
+            {
+                await _inner.PutAsync(key, content, precondition, token);
+                return 0;
+            }, cancellationToken);
+
+        public ValueTask<long?> GetLengthAsync(BlobKey key, CancellationToken cancellationToken)
+        {
+            ValueTask<long?> Look(CancellationToken token) => _inner.GetLengthAsync(key, token);
+            return isForeground ? owner.RetryAsync(Kind.Timed, Look, cancellationToken) : owner.AttemptAsync(Kind.Timed | Kind.Always, Look, cancellationToken);
+        }
+
+        public IAsyncEnumerable<BlobInfo> ListAsync(string prefix, string? startAfter, CancellationToken cancellationToken) =>
+            owner.ListAsync(isForeground, token => _inner.ListAsync(prefix, startAfter, token), cancellationToken);
+
+        public IAsyncEnumerable<string> ListFoldersAsync(string prefix, CancellationToken cancellationToken) =>
+            owner.ListAsync(isForeground, token => _inner.ListFoldersAsync(prefix, token), cancellationToken);
+
+        public async ValueTask DeleteAsync(BlobKey key, CancellationToken cancellationToken) =>
+            await owner.AttemptAsync(Place, async token =>
+            {
+                await _inner.DeleteAsync(key, token);
+                return 0;
+            }, cancellationToken);
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
