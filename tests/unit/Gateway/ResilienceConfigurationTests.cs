@@ -35,9 +35,19 @@ public sealed class ResilienceConfigurationTests : IDisposable
 
         var expected = new ResilienceOptions
         {
-            AttemptTimeout = TimeSpan.FromSeconds(5), Retries = 7, RetryDelayMin = TimeSpan.FromSeconds(0.2), RetryDelayMax = TimeSpan.FromSeconds(4), RetryAfterMax = TimeSpan.FromSeconds(9),
-            FailureRatio = 0.5, SamplingWindow = TimeSpan.FromSeconds(6), MinimumThroughput = 8, BreakDuration = TimeSpan.FromSeconds(1.5), ForegroundRequests = 100, BackgroundRequests = 50,
-            QueueMax = 10, HedgeDelay = TimeSpan.FromSeconds(0.25),
+            AttemptTimeout = TimeSpan.FromSeconds(5),
+            Retries = 7,
+            RetryDelayMin = TimeSpan.FromSeconds(0.2),
+            RetryDelayMax = TimeSpan.FromSeconds(4),
+            RetryAfterMax = TimeSpan.FromSeconds(9),
+            FailureRatio = 0.5,
+            SamplingWindow = TimeSpan.FromSeconds(6),
+            MinimumThroughput = 8,
+            BreakDuration = TimeSpan.FromSeconds(1.5),
+            ForegroundRequests = 100,
+            BackgroundRequests = 50,
+            QueueMax = 10,
+            HedgeDelay = TimeSpan.FromSeconds(0.25),
         };
         Assert.Equal(expected, section.Resilience.ToOptions());
         Assert.Equal(150, section.ToS3Options().MaxConnections);

@@ -13,8 +13,19 @@ public sealed class OptionsTests
     {
         var options = new ResilienceOptions
         {
-            AttemptTimeout = TimeSpan.Zero, Retries = 21, RetryDelayMin = TimeSpan.Zero, RetryDelayMax = TimeSpan.FromHours(1), RetryAfterMax = TimeSpan.FromHours(1), FailureRatio = double.NaN,
-            SamplingWindow = TimeSpan.Zero, MinimumThroughput = 1, BreakDuration = TimeSpan.FromSeconds(3), ForegroundRequests = 0, BackgroundRequests = 0, QueueMax = -1, HedgeDelay = TimeSpan.FromSeconds(9),
+            AttemptTimeout = TimeSpan.Zero,
+            Retries = 21,
+            RetryDelayMin = TimeSpan.Zero,
+            RetryDelayMax = TimeSpan.FromHours(1),
+            RetryAfterMax = TimeSpan.FromHours(1),
+            FailureRatio = double.NaN,
+            SamplingWindow = TimeSpan.Zero,
+            MinimumThroughput = 1,
+            BreakDuration = TimeSpan.FromSeconds(3),
+            ForegroundRequests = 0,
+            BackgroundRequests = 0,
+            QueueMax = -1,
+            HedgeDelay = TimeSpan.FromSeconds(9),
         };
 
         var named = Faults(options);
