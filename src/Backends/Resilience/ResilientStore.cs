@@ -139,7 +139,12 @@ public sealed class ResilientStore : IAsyncDisposable
 
         try
         {
-            return await SendAsync(EnterCircuit(always), kind, request, cancellationToken);
+            return await _circuit.ExecuteAsync(always, token => SendAsync(kind, request, token), cancellationToken);
+        }
+        catch (BlobStoreException e) when (e.InnerException is RefusedException)
+        {
+            Interlocked.Increment(ref _rejected);
+            throw;
         }
         finally
         {
@@ -147,52 +152,18 @@ public sealed class ResilientStore : IAsyncDisposable
         }
     }
 
-    private CircuitPass EnterCircuit(bool always)
-    {
-        try
-        {
-            return _circuit.Enter(always);
-        }
-        catch (BlobStoreException)
-        {
-            Interlocked.Increment(ref _rejected);
-            throw;
-        }
-    }
-
-    private async ValueTask<T> SendAsync<T>(CircuitPass pass, Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    private async ValueTask<T> SendAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _attempts);
-        T result;
         try
         {
-            result = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            return kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
         }
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
-            _circuit.Failed(pass, failure.Message);
-            throw failure;
+            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
         }
-        catch (BlobStoreException e) when (e.IsTransient)
-        {
-            _circuit.Failed(pass, e.Message);
-            throw;
-        }
-        catch (BlobStoreException)
-        {
-            _circuit.Succeeded(pass); // It answers.
-            throw;
-        }
-        catch
-        {
-            _circuit.Abandoned(pass);
-            throw;
-        }
-
-        _circuit.Succeeded(pass);
-        return result;
     }
 
     private ValueTask<T> RetryAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken) =>

@@ -1,26 +1,34 @@
 using Gateway.Backends.Core;
 using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.CircuitBreaker;
 
 namespace Gateway.Backends.Resilience;
 
 /// <summary>
-/// Stops requests to a store that fails them. Closed: all go. It opens when enough of the last while's attempts failed. Open: none go but one
-/// probe each <see cref="ResilienceOptions.BreakDuration"/>; the first success of a request sent since it opened closes it. Thread safe.
+/// Stops requests to a store that fails them. Polly's circuit breaker counts, and opens when enough of the last while's attempts failed. Once it
+/// is open it is left so, and one probe goes each <see cref="ResilienceOptions.BreakDuration"/>, beside it; the first success of a request sent since closes it.
+/// Thread safe.
 /// </summary>
 /// <remarks>
-/// A probe that hangs, or whose caller gives up, holds up nobody: the next one goes when its time comes. Time is measured by the clock's
-/// timestamps, so setting the wall clock changes nothing. Invariant: <see cref="_era"/> counts the openings; a success of an earlier era
-/// says nothing of the store as it is now.
+/// The breaker's own half-open state would wait for its one probe, however long that hangs, and take one whose caller gave up for a success. Here a
+/// probe that hangs, or whose caller gives up, holds up nobody and says nothing. Time is measured by the clock's timestamps, so setting the wall clock
+/// changes nothing. Invariant: <see cref="_era"/> counts the openings; a success of an earlier era says nothing of the store as it is now.
 /// </remarks>
 internal sealed class StoreCircuit
 {
+    /// <summary>The longest that Polly takes: it never comes to that, since it is closed from here.</summary>
+    private static readonly TimeSpan BreakMax = TimeSpan.FromDays(1);
+
     private readonly ResilienceOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _description;
     private readonly long _start;
     private readonly Lock _lock = new();
-    private readonly FailureWindow _window;
+    private readonly ResiliencePipeline _breaker;
+    private readonly CircuitBreakerManualControl _control = new();
+    private readonly CircuitBreakerStateProvider _state = new();
     private bool _isOpen;
     private long _era;
     private TimeSpan _openedAt;
@@ -38,7 +46,17 @@ internal sealed class StoreCircuit
         _description = description;
         _start = time.GetTimestamp();
         _since = time.GetUtcNow();
-        _window = new FailureWindow(options.SamplingWindow);
+        _breaker = new ResiliencePipelineBuilder { TimeProvider = new MonotonicTime(time) }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions
+            {
+                FailureRatio = options.FailureRatio,
+                SamplingDuration = options.SamplingWindow,
+                MinimumThroughput = options.MinimumThroughput,
+                BreakDuration = BreakMax,
+                ShouldHandle = static args => ValueTask.FromResult(SpeaksAgainst(args.Outcome.Exception)),
+                ManualControl = _control,
+                StateProvider = _state,
+            }).Build();
     }
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
@@ -57,79 +75,123 @@ internal sealed class StoreCircuit
             if (_isOpen && Now < _probeDueAt) throw Refusal();
     }
 
-    /// <summary>Asks for a request to go. One of the three ends must follow: <see cref="Succeeded"/>, <see cref="Failed"/>, <see cref="Abandoned"/>.</summary>
+    /// <summary>Sends a request, if it may go, and learns from how it ends.</summary>
     /// <param name="always">Goes even if the circuit is open, and then is a probe.</param>
-    /// <exception cref="BlobStoreException">The circuit is open, and no probe is due.</exception>
-    public CircuitPass Enter(bool always)
+    /// <param name="request">The request. That it got no answer in time is a <see cref="BlobStoreException"/>, too.</param>
+    /// <param name="cancellationToken">The caller's.</param>
+    /// <exception cref="BlobStoreException">The circuit is open, and no probe is due; or the request's own.</exception>
+    public ValueTask<T> ExecuteAsync<T>(bool always, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
+        long era;
         lock (_lock)
         {
-            if (!_isOpen) return new CircuitPass(_era, false);
+            if (!_isOpen) return PassAsync(request, cancellationToken);
             var now = Now;
             if (now < _probeDueAt && !always) throw Refusal();
             if (now >= _probeDueAt) _probeDueAt = now + _options.BreakDuration;
             _probes++;
-            return new CircuitPass(_era, true);
+            era = _era;
+        }
+
+        return ProbeAsync(era, request, cancellationToken);
+    }
+
+    /// <summary>True if the store did not answer, or could not do its work. A refusal is an answer, and a caller that gives up says nothing.</summary>
+    private static bool SpeaksAgainst(Exception? exception) => exception is BlobStoreException { IsTransient: true };
+
+    private async ValueTask<T> PassAsync<T>(Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _breaker.ExecuteAsync(request, cancellationToken);
+        }
+        catch (BrokenCircuitException)
+        {
+            // It opened since we looked.
+            lock (_lock)
+            {
+                NoteOpening();
+                throw Refusal();
+            }
+        }
+        catch (BlobStoreException e) when (SpeaksAgainst(e))
+        {
+            lock (_lock)
+            {
+                NoteError(e);
+                NoteOpening();
+            }
+
+            throw;
         }
     }
 
-    /// <summary>The store answered, if only with a refusal of its own.</summary>
-    public void Succeeded(CircuitPass pass)
+    private async ValueTask<T> ProbeAsync<T>(long era, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
+    {
+        T result;
+        try
+        {
+            result = await request(cancellationToken);
+        }
+        catch (BlobStoreException e) when (!SpeaksAgainst(e))
+        {
+            await CloseAsync(era); // It answers.
+            throw;
+        }
+        catch (Exception e)
+        {
+            lock (_lock)
+            {
+                if (SpeaksAgainst(e)) NoteError(e);
+                if (_isOpen && era == _era) _probes--;
+            }
+
+            throw;
+        }
+
+        await CloseAsync(era);
+        return result;
+    }
+
+    /// <summary>Closes the circuit on a success of a request that was sent while it was open as it is now.</summary>
+    private async ValueTask CloseAsync(long era)
     {
         TimeSpan away;
         lock (_lock)
         {
-            EndProbe(pass);
-            if (!_isOpen)
-            {
-                _window.Add(Now, failed: false);
-                return;
-            }
-
-            if (pass.Era != _era) return;
+            if (!_isOpen || era != _era) return;
+            _era++; // Of several successes the first closes it.
             away = Now - _openedAt;
+        }
+
+        await _control.CloseAsync(CancellationToken.None);
+        lock (_lock)
+        {
             _isOpen = false;
             _probes = 0;
             _since = _time.GetUtcNow();
-            _window.Clear();
         }
 
         ResilienceLog.Closed(_logger, _description, away);
     }
 
-    /// <summary>The store did not answer, or could not do its work.</summary>
-    public void Failed(CircuitPass pass, string error)
+    /// <summary>Takes note, under the lock, if the breaker has opened.</summary>
+    private void NoteOpening()
     {
-        lock (_lock)
-        {
-            EndProbe(pass);
-            _lastError = error;
-            _lastErrorAt = _time.GetUtcNow();
-            // What was sent before it last opened says nothing new.
-            if (_isOpen || pass.Era != _era) return;
-            var now = Now;
-            _window.Add(now, failed: true);
-            var (attempts, failures) = _window.Sum(now);
-            if (attempts < _options.MinimumThroughput || failures < attempts * _options.FailureRatio) return;
-            _isOpen = true;
-            _era++;
-            _openedAt = now;
-            _probeDueAt = now + _options.BreakDuration;
-            _since = _lastErrorAt.Value;
-        }
-
-        ResilienceLog.Opened(_logger, _description, _options.BreakDuration, error);
+        if (_isOpen || _state.CircuitState == Polly.CircuitBreaker.CircuitState.Closed) return;
+        _isOpen = true;
+        _era++;
+        _openedAt = Now;
+        _probes = 0;
+        _probeDueAt = _openedAt + _options.BreakDuration;
+        _since = _time.GetUtcNow();
+        ResilienceLog.Opened(_logger, _description, _options.BreakDuration, _lastError ?? "");
     }
 
-    /// <summary>The caller gave up: nothing is known.</summary>
-    public void Abandoned(CircuitPass pass)
+    private void NoteError(Exception error)
     {
-        lock (_lock) EndProbe(pass);
-    }
-
-    private void EndProbe(CircuitPass pass)
-    {
-        if (pass.IsProbe && _isOpen && pass.Era == _era) _probes--;
+        _lastError = error.Message;
+        _lastErrorAt = _time.GetUtcNow();
     }
 
     private BlobStoreException Refusal()
@@ -138,8 +200,3 @@ internal sealed class StoreCircuit
         return new BlobStoreException(BlobErrorKind.Unavailable, $"{_description}: {why}", new RefusedException(why));
     }
 }
-
-/// <summary>A request that the circuit let go.</summary>
-/// <param name="Era">How often the circuit had opened before.</param>
-/// <param name="IsProbe">It was open.</param>
-internal readonly record struct CircuitPass(long Era, bool IsProbe);
