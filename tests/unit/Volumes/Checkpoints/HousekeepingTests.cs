@@ -77,7 +77,7 @@ public class HousekeepingTests
             await UntilAsync(world, () => asked > 0 && Segments(world).Intersect(old).SequenceEqual([damaged]));
         }
 
-        Assert.Equal(1, asked); // Not again and again.
+        Assert.Equal(2, asked); // Once more, since the transfer may have gone wrong, but not again and again.
         await AssertContentAsync(world, 5);
     }
 
