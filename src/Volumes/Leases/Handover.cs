@@ -111,10 +111,14 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         var handover = await Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken);
         watch?.Observe(newestEpoch, [.. heartbeat, .. handover], sentAt);
         var others = new List<EpochRecord>();
+        ReleaseRecord? earlier = null;
         for (var epoch = Math.Max(served, 1); epoch <= newestEpoch; epoch += RequestsAtOnce)
         {
             var numbers = Enumerable.Range(0, (int)Math.Min(RequestsAtOnce, newestEpoch - epoch + 1)).Select(i => epoch + i);
             others.AddRange(await Task.WhenAll(numbers.Select(n => ReadEpochAsync(state, n, cancellationToken))));
+            if (release is not null) continue; // It speaks for all before it.
+            var releases = await Task.WhenAll(numbers.Where(n => n < newestEpoch).Select(n => Heartbeat.ReadReleaseAsync(store, state.Keys, state.Volume.Id, n, cancellationToken).AsTask()));
+            earlier = releases.LastOrDefault(r => r is not null) ?? earlier;
         }
 
         var hasJournal = journal is { } own && served > 0 && IsOfJournal(others[0], own, state);
@@ -125,6 +129,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
             NewestEpoch = newestEpoch,
             ServedEpoch = served,
             Release = release,
+            EarlierRelease = earlier,
             Others = others,
             HasJournal = hasJournal,
             Heartbeat = Heartbeat.TryDecode(heartbeat, state.Keys, state.Volume.Id),

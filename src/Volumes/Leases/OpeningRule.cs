@@ -23,6 +23,12 @@ internal sealed record OpeningFacts
     /// <summary>The release of the newest epoch.</summary>
     public required ReleaseRecord? Release { get; init; }
 
+    /// <summary>
+    /// The newest release of a writer from <see cref="ServedEpoch"/> on, but of the newest epoch: of one that closed late, when somebody else had
+    /// claimed the volume already. It says what is left behind, and not that nobody is left.
+    /// </summary>
+    public ReleaseRecord? EarlierRelease { get; init; }
+
     /// <summary>Writers from <see cref="ServedEpoch"/> on that did not use our journal: nothing proves that they are dead.</summary>
     public required IReadOnlyList<EpochRecord> Others { get; init; }
 
@@ -57,7 +63,7 @@ internal sealed record OpeningFacts
         get
         {
             if (HasJournal || ServedEpoch == 0) return null;
-            if (Release is { } release)
+            if ((Release ?? EarlierRelease) is { } release)
                 return !release.Abandoned && release.JournalEpoch >= ServedEpoch && release.LastWriteFlushed > LastWriteInBucket ? new LeftBehind(release.JournalOwner, release.LastWriteFlushed) : null;
             if (Heartbeat is { } beat && beat.Epoch >= ServedEpoch)
                 return beat.LastWriteFlushed > beat.LastWriteInBucket && !Mutation.HeartbeatDebtIgnored ? new LeftBehind(beat.Owner, beat.LastWriteFlushed > LastWriteInBucket ? beat.LastWriteFlushed : 0) : null;

@@ -58,8 +58,7 @@ internal sealed class LeaseJudge
         if (taken) return history.BucketFloor; // Served by somebody of whom the model knows nothing, since it died before it was read.
         var releases = Enumerable.Range((int)parent.Epoch, (int)(serving.Epoch - parent.Epoch)).Select(e => ReleaseOf(e)).OfType<ReleaseRecord>().ToArray();
         if (releases.Any(r => r.Abandoned)) return history.BucketFloor;
-        // An operator's release speaks for all before it. What the parent released after somebody else's claim, that operator does not look at.
-        if (releases.Any(r => r.Epoch == parent.Epoch)) return releases.Any(r => r.Epoch > parent.Epoch) ? history.BucketFloor : history.FlushedFloor;
+        if (releases.Any(r => r.Epoch == parent.Epoch)) return history.FlushedFloor;
         var look = _lastLook.GetValueOrDefault(serving.Process);
         foreach (var release in releases) look = Math.Min(look, _lookBeforeRelease[release.Epoch]);
         var last = _beats.FindLast(b => b.Step <= look && b.Beat.Epoch == parent.Epoch).Beat;

@@ -48,6 +48,30 @@ public class HeartbeatDebtTests
         Assert.Contains("may hold flushed writes", refusal.Message, StringComparison.Ordinal);
     });
 
+    /// <summary>The owner cannot tell in its heartbeat what its journal holds, and closes when somebody has claimed the volume, who dies before it serves.</summary>
+    [Fact]
+    public void Open_OwnerReleasedAfterSomebodyElsesClaim_HeedsWhatItLeftBehind() => LeaseWorld.Run(async world =>
+    {
+        var first = await world.ServingAsync("first");
+        await world.PassAsync(TimeSpan.FromSeconds(1));
+        first.Store.BeforeRequest = (name, subject, _) => name == "put" && !subject.Contains("/releases/", StringComparison.Ordinal) ? throw Away() : default;
+        await first.WriteAsync(1);
+        await first.FlushAsync();
+        var second = world.NewGateway("second");
+        var opening = second.OpenAsync();
+        while (world.Epochs.Count() < 2) await world.PassAsync(TimeSpan.FromMilliseconds(100));
+        await first.Volume.DisposeAsync();
+        second.Suspend();
+        Assert.Equal((1, 0), (world.ReadRelease(1).LastWriteFlushed, world.ReadRelease(1).LastWriteInBucket));
+        Assert.Equal((0, 0), (world.ReadHeartbeat().LastWriteFlushed, world.ReadHeartbeat().LastWriteInBucket));
+
+        var refusal = await Assert.ThrowsAsync<VolumeException>(() => world.ServingAsync("third"));
+
+        Assert.Contains("served by first", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("never reached the bucket: 1 to 1", refusal.Message, StringComparison.Ordinal);
+        Assert.False(opening.IsCompleted);
+    });
+
     [Fact]
     public void Open_SaysWhatItsJournalHoldsBeforeTheVolumeIsItsOwn() => LeaseWorld.Run(async world =>
     {
