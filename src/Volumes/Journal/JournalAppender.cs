@@ -61,11 +61,13 @@ internal sealed class JournalAppender : IAsyncDisposable
     private volatile BlockError _failure;
     private volatile bool _inBurst;
     private bool _isHeldUp; // The loop waits for space, and looks after those that are cancelled meanwhile.
+    private int _hasCancelled; // 1: since the loop last looked.
     private int _flushWaits; // 1: a flush came in a burst, whose end starts it.
     private volatile bool _stopping;
 
     // Of the append loop alone.
     private readonly List<AppendRequest> _batch = [];
+    private readonly List<AppendRequest> _watched = [];
     private readonly BatchEncoder _encoder;
     private readonly BatchEncoder _padding;
     private long _nextWrite;
@@ -237,6 +239,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <summary>A request was cancelled: whatever of it waits somewhere, ends. Any thread, the one that cancels it included.</summary>
     private void Cancelled()
     {
+        Volatile.Write(ref _hasCancelled, 1);
         _spaceSignal.Set();
         _flusher.EndCancelled();
         _completions.EndCancelled();
@@ -373,44 +376,45 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <summary>From here on, until the batch is appended or ends, cancellations of what is queued wake this loop.</summary>
     private void BeginHoldUp()
     {
-        AppendRequest[] queued;
         lock (_gate)
         {
             if (_isHeldUp) return;
             _isHeldUp = true;
-            queued = [.. _queue];
+            _watched.AddRange(_batch);
+            foreach (var request in _queue) _watched.Add(request);
         }
 
-        foreach (var request in _batch) request.WatchCancellation();
-        foreach (var request in queued) request.WatchCancellation();
+        foreach (var request in _watched) request.WatchCancellation();
+        _watched.Clear();
     }
 
     /// <summary>Ends the requests that were cancelled, in the batch and behind it; true if some were in the batch.</summary>
     private bool EndCancelled()
     {
-        List<AppendRequest>? cancelled = null;
+        if (Interlocked.Exchange(ref _hasCancelled, 0) == 0) return false;
+        var cancelled = new List<AppendRequest>();
         var isOther = false;
         lock (_gate)
         {
             for (var left = _queue.Count; left > 0; left--)
             {
                 var request = _queue.Dequeue();
-                if (request.IsCancelled) (cancelled ??= []).Add(request);
+                if (request.IsCancelled) cancelled.Add(request);
                 else _queue.Enqueue(request);
             }
 
             for (var i = _batch.Count - 1; i >= 0; i--)
             {
                 if (!_batch[i].IsCancelled) continue;
-                (cancelled ??= []).Add(_batch[i]);
+                cancelled.Add(_batch[i]);
                 _batch.RemoveAt(i);
                 isOther = true;
             }
 
-            foreach (var request in cancelled ?? []) _waitingBytes -= request.DataBytes;
+            foreach (var request in cancelled) _waitingBytes -= request.DataBytes;
         }
 
-        foreach (var request in cancelled ?? []) request.Complete(BlockError.Aborted);
+        foreach (var request in cancelled) request.Complete(BlockError.Aborted);
         return isOther;
     }
 

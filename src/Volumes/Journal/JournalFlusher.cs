@@ -130,7 +130,8 @@ internal sealed class JournalFlusher : IAsyncDisposable
             }
         }
 
-        foreach (var request in cancelled ?? []) request.Complete(request.CancelledLate);
+        if (cancelled is null) return;
+        foreach (var request in cancelled) request.Complete(request.CancelledLate);
     }
 
     /// <summary>Ends all that wait, and all that come later.</summary>

@@ -173,7 +173,8 @@ internal sealed class CompletionGate : IDisposable
             if (_held.Count == 0) _isHolding = false;
         }
 
-        foreach (var command in cancelled ?? []) command.Complete(ErrorOf(command));
+        if (cancelled is null) return;
+        foreach (var command in cancelled) command.Complete(ErrorOf(command));
     }
 
     public void Dispose() => _deadline.Dispose();

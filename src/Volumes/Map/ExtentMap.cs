@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace Gateway.Volumes.Map;
@@ -235,7 +236,7 @@ internal sealed class ExtentMap<TLocation>
             var count = Count - removed + added;
             if (count > Runs.Length)
             {
-                var grown = new Run[Math.Max(count, Runs.Length * 2)];
+                var grown = new Run[(int)BitOperations.RoundUpToPowerOf2((uint)count)];
                 Array.Copy(Runs, grown, index);
                 Array.Copy(Runs, index + removed, grown, index + added, Count - index - removed);
                 Runs = grown;

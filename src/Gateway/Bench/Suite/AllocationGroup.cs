@@ -4,13 +4,22 @@ using Gateway.Volumes;
 namespace Gateway.Bench.Suite;
 
 /// <summary>Managed bytes that the whole process allocates for each command, once it is warm: over the null device, for reads from memory, for journaled writes.</summary>
-/// <remarks>The writes are measured within one segment: sending it is not the command's way, and is spread over thousands of commands.</remarks>
+/// <remarks>
+/// The writes are measured within one segment: sending it is not the command's way, and is spread over thousands of commands. Every block is
+/// overwritten several times before, since the journal's map grows with what is written, not with the commands. The least of a few rounds counts:
+/// a heartbeat that falls into one is not the commands', and what they allocate is in all.
+/// </remarks>
 internal sealed class AllocationGroup : SuiteGroup
 {
-    private const long SizeBytes = 16 << 20;
-    private const int Commands = 8_000;
+    private const long SizeBytes = 4 << 20;
+    private const int Commands = 2_000;
+    private const int RampCommands = 8_000;
+    private const int Rounds = 3;
 
-    private static readonly Workload Counted = new() { Depth = 32, Ramp = TimeSpan.FromMinutes(1), RampNumber = 4_000, Runtime = TimeSpan.FromMinutes(1), NumberMax = Commands, SpanBytes = SizeBytes };
+    /// <summary>So that what an opening leaves to do in the background does not run into all rounds.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(300);
+
+    private static readonly Workload Counted = new() { Depth = 32, Ramp = TimeSpan.FromMinutes(1), RampNumber = RampCommands, Runtime = TimeSpan.FromMinutes(1), NumberMax = Commands, SpanBytes = SizeBytes };
 
     public override SuiteTarget[] Targets => [SuiteTarget.RingAlloc];
 
@@ -34,9 +43,16 @@ internal sealed class AllocationGroup : SuiteGroup
 
         async Task MeasureAsync(string name, BenchTarget target, AccessPattern pattern)
         {
-            var report = await BenchRun.RunAsync(target, Counted with { Pattern = pattern }, new RingDeviceOptions(), context.Time, cancellationToken);
-            context.Log($"{name}: {report.AllocatedBytesPerCommand:0.###} bytes a command");
-            most = Math.Max(most, report.AllocatedBytesPerCommand);
+            var least = double.PositiveInfinity;
+            for (var round = 0; round < Rounds; round++)
+            {
+                await Task.Delay(Pause, context.Time, cancellationToken);
+                var report = await BenchRun.RunAsync(target, Counted with { Pattern = pattern, RampNumber = round == 0 ? RampCommands : 1 }, new RingDeviceOptions(), context.Time, cancellationToken);
+                least = Math.Min(least, report.AllocatedBytesPerCommand);
+            }
+
+            context.Log($"{name}: {least:0.###} bytes a command");
+            most = Math.Max(most, least);
         }
     }
 }
