@@ -33,7 +33,11 @@ public sealed class ResilientStore : IAsyncDisposable
     private readonly RequestGate _backgroundGate;
     private readonly ResiliencePipeline _retry;
     private readonly ResiliencePipeline _timeout;
-    private readonly ResiliencePipeline<OwnRead>? _hedge;
+    private readonly TimeProvider _time;
+    private readonly HedgePacer? _pacer;
+    private readonly ResiliencePipeline<OwnRead>[]? _hedges; // For each size of reads.
+    private long _hedged;
+    private long _hedgesWon;
     private long _attempts;
     private long _retries;
     private long _rejected;
@@ -52,12 +56,14 @@ public sealed class ResilientStore : IAsyncDisposable
         _inner = inner;
         _options = options with { };
         _random = random;
+        _time = time;
         _circuit = new StoreCircuit(_options, time, logger, inner.Description);
         _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
         _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
         _retry = CreateRetry(time);
         _timeout = new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(_options.AttemptTimeout).Build();
-        _hedge = _options.HedgeDelay is { } delay ? CreateHedge(delay, time) : null;
+        _pacer = _options.HedgePercentile is { } percentile ? new HedgePacer(percentile, _options.HedgeDelay ?? TimeSpan.Zero) : null;
+        if (_pacer is not null || _options.HedgeDelay is not null) _hedges = [.. Enumerable.Range(0, HedgePacer.SizeClasses).Select(CreateHedge)];
         Foreground = new View(this, isForeground: true);
         Background = new View(this, isForeground: false);
     }
@@ -79,7 +85,7 @@ public sealed class ResilientStore : IAsyncDisposable
         {
             var (state, since, lastError, lastErrorAt) = _circuit.Read();
             return new StoreHealth(state, since, lastError, lastErrorAt,
-                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts));
+                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts), Volatile.Read(ref _hedged), Volatile.Read(ref _hedgesWon));
         }
     }
 
@@ -98,14 +104,14 @@ public sealed class ResilientStore : IAsyncDisposable
             },
         }).Build();
 
-    private ResiliencePipeline<OwnRead> CreateHedge(TimeSpan delay, TimeProvider time) => new ResiliencePipelineBuilder<OwnRead> { TimeProvider = time }
+    private ResiliencePipeline<OwnRead> CreateHedge(int sizeClass) => new ResiliencePipelineBuilder<OwnRead> { TimeProvider = _time }
         .AddHedging(new HedgingStrategyOptions<OwnRead>
         {
             MaxHedgedAttempts = 1,
-            Delay = delay,
+            DelayGenerator = _ => ValueTask.FromResult(_pacer?.Delay(sizeClass) ?? _options.HedgeDelay!.Value),
             // One that fails does not end the other.
             ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true }),
-            ActionGenerator = args => _foregroundGate.HasRoom ? () => args.Callback(args.ActionContext) : null,
+            ActionGenerator = args => _foregroundGate.HasRoom && _pacer?.TrySpend() != false ? () => args.Callback(args.ActionContext) : null,
         }).Build();
 
     /// <summary>The larger of our own delay and the store's wish, within bounds.</summary>
@@ -170,26 +176,38 @@ public sealed class ResilientStore : IAsyncDisposable
         _retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
 
     /// <summary>A read that is sent twice if it takes long. Neither request has the caller's buffer: the slower one may fill its own after we have returned.</summary>
-    private async ValueTask<int> HedgeAsync(ResiliencePipeline<OwnRead> hedge, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask<int> HedgeAsync(ResiliencePipeline<OwnRead>[] hedges, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        var first = new HedgedFailure();
+        var both = new HedgedPair();
         var length = destination.Length;
-        var read = await hedge.ExecuteAsync(async (failed, token) =>
+        var sizeClass = HedgePacer.SizeClassOf(length);
+        var read = await hedges[sizeClass].ExecuteAsync(async (pair, token) =>
         {
             // The pipeline starts its second request as soon as the first has failed. That one would be a repetition without a delay: not here.
-            if (failed.Exception is { } failure) ExceptionDispatchInfo.Throw(failure);
+            if (pair.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
+            var isSecond = !pair.IsFirst();
+            if (isSecond) Interlocked.Increment(ref _hedged);
             var buffer = new byte[length];
+            var sentAt = _time.GetTimestamp();
             try
             {
                 // The pipeline waits for the one that loses, which it has cancelled. A store deaf to that is left behind, with the buffer and its place.
-                return new OwnRead(buffer, await AttemptAsync(ReadKind(length), t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token));
+                var count = await AttemptAsync(ReadKind(length), t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token);
+                _pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt));
+                return new OwnRead(buffer, count, isSecond);
             }
             catch (BlobStoreException e)
             {
-                failed.Exception = e;
+                pair.Failure = e;
                 throw;
             }
-        }, first, cancellationToken);
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                _pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt)); // It lost, and would have taken longer still: left out, only fast ones would be remembered.
+                throw;
+            }
+        }, both, cancellationToken);
+        if (read.IsSecond) Interlocked.Increment(ref _hedgesWon);
         read.Buffer.AsMemory(0, read.Count).CopyTo(destination);
         return read.Count;
     }
@@ -241,20 +259,25 @@ public sealed class ResilientStore : IAsyncDisposable
         Always = 4,
     }
 
-    private readonly record struct OwnRead(byte[] Buffer, int Count);
+    private readonly record struct OwnRead(byte[] Buffer, int Count, bool IsSecond);
 
     private readonly record struct OpenListing<T>(IAsyncEnumerator<T> Items, CancellationTokenSource Stop, bool Any);
 
-    /// <summary>Of the two requests of a hedged read, what the one that failed ended with.</summary>
-    private sealed class HedgedFailure
+    /// <summary>The two requests of a hedged read.</summary>
+    private sealed class HedgedPair
     {
-        private volatile BlobStoreException? _exception;
+        private volatile BlobStoreException? _failure;
+        private int _started;
 
-        public BlobStoreException? Exception
+        /// <summary>What the one that failed ended with.</summary>
+        public BlobStoreException? Failure
         {
-            get => _exception;
-            set => _exception = value;
+            get => _failure;
+            set => _failure = value;
         }
+
+        /// <summary>True when called for the first of them.</summary>
+        public bool IsFirst() => Interlocked.Exchange(ref _started, 1) == 0;
     }
 
     private sealed class View(ResilientStore owner, bool isForeground) : IBlobStore
@@ -268,8 +291,8 @@ public sealed class ResilientStore : IAsyncDisposable
         public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
         {
             if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
-            return owner._hedge is { } hedge
-                ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedge, key, offsetBytes, destination, token), cancellationToken)
+            return owner._hedges is { } hedges
+                ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedges, key, offsetBytes, destination, token), cancellationToken)
                 : owner.RetryAsync(ReadKind(destination.Length), token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
         }
 

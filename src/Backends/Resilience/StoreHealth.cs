@@ -22,5 +22,7 @@ public enum CircuitState
 /// <param name="Retries">Repetitions after a failure.</param>
 /// <param name="Rejected">Requests refused without being sent: the circuit was open, or the queue full.</param>
 /// <param name="Timeouts">Attempts that took longer than <see cref="ResilienceOptions.AttemptTimeout"/>.</param>
+/// <param name="Hedges">Reads that were sent a second time, since the first took long: what hedging costs.</param>
+/// <param name="HedgesWon">Those of them that were faster: what it gains.</param>
 public readonly record struct StoreHealth(
-    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts);
+    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts, long Hedges, long HedgesWon);

@@ -225,6 +225,9 @@ internal sealed record ResilienceSection
     /// <summary>Seconds after which a read is sent a second time. Default null: never.</summary>
     public double? HedgeDelaySeconds { get; set; }
 
+    /// <summary>Percent of the reads that are answered before one is sent a second time. Default null: never.</summary>
+    public double? HedgePercentile { get; set; }
+
     public ResilienceOptions ToOptions() => new()
     {
         AttemptTimeout = Seconds(AttemptTimeoutSeconds),
@@ -240,6 +243,7 @@ internal sealed record ResilienceSection
         BackgroundRequests = BackgroundRequests,
         QueueMax = QueueMax,
         HedgeDelay = HedgeDelaySeconds is { } seconds ? Seconds(seconds) : null,
+        HedgePercentile = HedgePercentile,
     };
 
     public IEnumerable<string> Faults() => ToOptions().Validate(new ValidationContext(this, "resilience", null, null)).Select(f => $"{NameOf(f.MemberNames.First())}: {f.ErrorMessage}");

@@ -29,7 +29,7 @@ public sealed class ResilienceConfigurationTests : IDisposable
         var section = Load("""
             {
               "attemptTimeoutSeconds": 5, "retries": 7, "retryDelayMinSeconds": 0.2, "retryDelayMaxSeconds": 4, "retryAfterMaxSeconds": 9, "failureRatio": 0.5, "samplingWindowSeconds": 6,
-              "minimumThroughput": 8, "breakDurationSeconds": 1.5, "foregroundRequests": 100, "backgroundRequests": 50, "queueMax": 10, "hedgeDelaySeconds": 0.25
+              "minimumThroughput": 8, "breakDurationSeconds": 1.5, "foregroundRequests": 100, "backgroundRequests": 50, "queueMax": 10, "hedgeDelaySeconds": 0.25, "hedgePercentile": 95
             }
             """).Stores["s"];
 
@@ -48,6 +48,7 @@ public sealed class ResilienceConfigurationTests : IDisposable
             BackgroundRequests = 50,
             QueueMax = 10,
             HedgeDelay = TimeSpan.FromSeconds(0.25),
+            HedgePercentile = 95,
         };
         Assert.Equal(expected, section.Resilience.ToOptions());
         Assert.Equal(150, section.ToS3Options().MaxConnections);

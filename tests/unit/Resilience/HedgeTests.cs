@@ -107,4 +107,69 @@ public sealed class HedgeTests
         Assert.Equal(3, await read);
         Assert.Single(world.Requests);
     }
+
+    [Fact]
+    public async Task Read_SlowerThanMostBefore_IsSentASecondTimeWhenMostWouldHaveBeenAnswered()
+    {
+        ResilientWorld.RunInline();
+        var world = new ResilientWorld(Measured);
+        await world.PutAsync();
+        await ReadManyAsync(world, 100, slowEvery: 10); // Nine of ten take 10 ms, the tenth 200 ms.
+        var before = world.Store.Health;
+        var answer = new TaskCompletionSource();
+        world.Next.Enqueue(_ => answer.Task);
+
+        var read = world.Store.Foreground.ReadAsync(Key, 0, new byte[3], default).AsTask();
+        world.Time.Advance(TimeSpan.FromMilliseconds(199));
+        Assert.Equal(1, world.Store.Health.Attempts - before.Attempts);
+        world.Time.Advance(TimeSpan.FromMilliseconds(1));
+
+        Assert.Equal(3, await read);
+        Assert.Equal((2, 1, 1), (world.Store.Health.Attempts - before.Attempts, world.Store.Health.Hedges - before.Hedges, world.Store.Health.HedgesWon - before.HedgesWon));
+    }
+
+    [Fact]
+    public async Task Read_NothingKnownOfItsSize_IsSentOnce()
+    {
+        ResilientWorld.RunInline();
+        var world = new ResilientWorld(Measured);
+        await world.PutAsync();
+        var answer = new TaskCompletionSource();
+        world.Next.Enqueue(_ => answer.Task);
+
+        var read = world.Store.Foreground.ReadAsync(Key, 0, new byte[3], default).AsTask();
+        world.Time.Advance(TimeSpan.FromSeconds(5));
+        answer.SetResult();
+
+        Assert.Equal(3, await read);
+        Assert.Single(world.Requests);
+    }
+
+    [Fact]
+    public async Task Reads_StoreBecomesSlow_SecondRequestsStayATenth()
+    {
+        ResilientWorld.RunInline();
+        var world = new ResilientWorld(Measured);
+        await world.PutAsync();
+        await ReadManyAsync(world, 128, slowEvery: int.MaxValue);
+
+        await ReadManyAsync(world, 1000, slowEvery: 1);
+
+        Assert.InRange(world.Store.Health.Hedges, 1, 120);
+    }
+
+    private static readonly ResilienceOptions Measured = new() { HedgePercentile = 95 };
+
+    /// <summary>Reads one after the other, each of 10 ms, some of 200 ms.</summary>
+    private static async Task ReadManyAsync(ResilientWorld world, int count, int slowEvery)
+    {
+        for (var i = 1; i <= count; i++)
+        {
+            var time = TimeSpan.FromMilliseconds(i % slowEvery == 0 ? 200 : 10);
+            world.Next.Enqueue(token => Task.Delay(time, world.Time, token));
+            world.Next.Enqueue(token => Task.Delay(time, world.Time, token)); // Of a second request.
+            await world.RunAsync(world.Store.Foreground.ReadAsync(Key, 0, new byte[3], default).AsTask(), TimeSpan.FromMilliseconds(1));
+            world.Next.Clear();
+        }
+    }
 }
