@@ -10,13 +10,15 @@ namespace Gateway.Serving;
 
 /// <summary>
 /// The SCSI target of one device, there before its volume is: commands that come while the volume is being opened wait a while and then
-/// end in NOT READY, so that a restart looks like a pause to initiators.
+/// end in NOT READY, so that a restart looks like a pause to initiators. While another gateway serves the volume, the device is there all the same,
+/// as a path in standby: it tells what it is (INQUIRY, MODE SENSE and the like), and answers what needs the volume with the reason.
 /// </summary>
 internal sealed class VolumeTarget(
     TcmuDeviceName device,
     Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open,
     TcmuBackstore backstore,
     VolumeOptions options,
+    Func<Volume, OutagePolicyDevice> guard,
     TimeProvider time,
     ILogger logger) : IScsiTarget, IBurstTarget, IAsyncDisposable
 {
@@ -30,6 +32,9 @@ internal sealed class VolumeTarget(
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource<Volume> _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile LogicalUnit? _unit;
+    private LogicalUnit? _standby; // Over no volume, while another gateway serves it.
+    private BlockGeometry? _geometry; // Of the volume that we wait for; read under the lock.
+    private OutagePolicyDevice? _device;
     private readonly TaskCompletionSource _mustWait = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _needsPerson;
     private volatile BlockError _waitsFor;
@@ -88,6 +93,7 @@ internal sealed class VolumeTarget(
     {
         await _stop.CancelAsync();
         await _opening;
+        if (_device is { } policy) await policy.DisposeAsync();
         if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
         _stop.Dispose();
     }
@@ -109,6 +115,7 @@ internal sealed class VolumeTarget(
     {
         _waitsFor = wait.Error;
         if (wait.Error != BlockError.BecomingReady) _needsPerson = false; // Somebody serves it, or we are about to.
+        lock (_gate) _geometry ??= wait.Geometry;
         _mustWait.TrySetResult();
     }
 
@@ -116,13 +123,18 @@ internal sealed class VolumeTarget(
     {
         try
         {
+            if (!_opened.Task.IsCompleted && GetStandby() is { } standby)
+            {
+                await standby.ExecuteAsync(command, cancellationToken);
+                return;
+            }
+
             var volume = (_needsPerson || _waitsFor != BlockError.None) && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
             await GetUnit(volume).ExecuteAsync(command, cancellationToken);
         }
         catch (TimeoutException)
         {
-            var waitsFor = _waitsFor;
-            SenseMapping.Complete(command, _needsPerson ? BlockError.Offline : waitsFor != BlockError.None ? waitsFor : BlockError.BecomingReady);
+            SenseMapping.Complete(command, ReasonNotOpen());
         }
         catch (OperationCanceledException)
         {
@@ -130,18 +142,32 @@ internal sealed class VolumeTarget(
         }
     }
 
+    private BlockError ReasonNotOpen() => _needsPerson ? BlockError.Offline : _waitsFor is not BlockError.None and var reason ? reason : BlockError.BecomingReady;
+
     /// <summary>Made with the first command: by then the device's serial number is set for good, since LIO refuses changes once it is exported.</summary>
     private LogicalUnit GetUnit(Volume volume)
     {
         lock (_gate)
         {
             if (_unit is { } unit) return unit;
-            var attributes = backstore.ReadAttributes();
-            var unitOptions = new LogicalUnitOptions { UnitSerial = attributes.UnitSerial, WriteCacheEnabled = _writeCacheEnabled };
-            if (attributes.TransferMaxBlocks * volume.Geometry.BlockLengthBytes is { } bytes && bytes < unitOptions.MaximumTransferLengthBytes)
-                unitOptions.MaximumTransferLengthBytes = (int)Math.Max(bytes, TransferLengthMinBytes);
-            return _unit = new LogicalUnit(volume, unitOptions);
+            _device = guard(volume);
+            return _unit = new LogicalUnit(_device, UnitOptions(volume.Geometry));
         }
+    }
+
+    /// <summary>Null while nothing is known of the volume.</summary>
+    private LogicalUnit? GetStandby()
+    {
+        lock (_gate) return _standby ??= _geometry is { } geometry ? new LogicalUnit(new AbsentDevice(geometry, ReasonNotOpen), UnitOptions(geometry)) : null;
+    }
+
+    private LogicalUnitOptions UnitOptions(BlockGeometry geometry)
+    {
+        var attributes = backstore.ReadAttributes();
+        var unitOptions = new LogicalUnitOptions { UnitSerial = attributes.UnitSerial, WriteCacheEnabled = _writeCacheEnabled };
+        if (attributes.TransferMaxBlocks * geometry.BlockLengthBytes is { } bytes && bytes < unitOptions.MaximumTransferLengthBytes)
+            unitOptions.MaximumTransferLengthBytes = (int)Math.Max(bytes, TransferLengthMinBytes);
+        return unitOptions;
     }
 
     private async Task KeepOpeningAsync(Task<Volume>? attempt)

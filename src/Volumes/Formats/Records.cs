@@ -1,3 +1,4 @@
+using Gateway.Scsi;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -33,6 +34,9 @@ internal sealed record VolumeRecord
 
     /// <summary>For a clone: where its first blocks come from. Reserved.</summary>
     public string? Parent { get; init; }
+
+    /// <summary>What initiators see of it.</summary>
+    public BlockGeometry ToGeometry() => new(Id, (ulong)(SizeBytes / BlockSizeBytes), BlockSizeBytes, PhysicalBlockSizeBytes);
 }
 
 /// <summary>Content of <c>epochs/&lt;n&gt;</c>: who claims to be writer n. It fences every writer before; it serves once its takeover is recorded.</summary>

@@ -11,7 +11,8 @@ namespace Gateway.Volumes.Leases;
 /// <param name="Error">What initiators are told meanwhile.</param>
 /// <param name="Reason">What people are told.</param>
 /// <param name="Left">How much longer it takes, if nothing changes.</param>
-public readonly record struct OpeningWait(BlockError Error, string Reason, TimeSpan Left);
+/// <param name="Geometry">The volume's shape, as far as it is known: a standby describes itself by it.</param>
+public readonly record struct OpeningWait(BlockError Error, string Reason, TimeSpan Left, BlockGeometry? Geometry = null);
 
 /// <summary>
 /// The steps around a claim that keep two gateways from serving one volume: before it, wait for our turn (<see cref="OpeningRule"/>); after
@@ -54,7 +55,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
                     var text = $"{wait.Error} {state.NewestEpoch}";
                     if (text != told) VolumeLog.OpeningWaits(logger, name, wait.Reason);
                     told = text;
-                    Waits?.Invoke(new OpeningWait(wait.Error, wait.Reason, wait.Left));
+                    Waits?.Invoke(new OpeningWait(wait.Error, wait.Reason, wait.Left, state.Volume.ToGeometry()));
                     var poll = Min(facts.Others.Min(w => OpeningFacts.Terms(w).BeatEvery) / 2, PollMax);
                     watch ??= new HeartbeatWatch(time, poll * 4);
                     await WatchAsync(state, watch, poll, facts.WaitAfterClaim, cancellationToken);
@@ -88,7 +89,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         VolumeLog.OpeningWaits(logger, facts.Volume, reason);
         for (var left = wait; left > TimeSpan.Zero; left = wait - time.GetElapsedTime(claimedAt))
         {
-            Waits?.Invoke(new OpeningWait(BlockError.HandingOver, reason, left));
+            Waits?.Invoke(new OpeningWait(BlockError.HandingOver, reason, left, state.Volume.ToGeometry()));
             await BeatAsync(state, claimed, cancellationToken);
             await Task.Delay(Min(left, Min(_terms.BeatEvery / 2, PollMax)) + TimeSpan.FromMilliseconds(1), time, cancellationToken);
             await RefuseIfSupersededAsync(state, claimed, cancellationToken);

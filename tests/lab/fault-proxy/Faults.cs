@@ -25,8 +25,11 @@ internal sealed record Faults
 
     public TimeSpan Delay { get; private init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>GETs of blobs whose key contains this text come with one byte changed in the middle. Empty: none.</summary>
+    /// <summary>Blobs whose key contains this text have one wrong byte, the same in every GET that covers it. Empty: none.</summary>
     public string Flip { get; private init; } = "";
+
+    /// <summary>Where that byte is in the blob.</summary>
+    public long FlipAt { get; private init; }
 
     /// <exception cref="FormatException">An unknown name, or a value that cannot be.</exception>
     public static Faults Parse(IEnumerable<KeyValuePair<string, string>> settings)
@@ -44,6 +47,7 @@ internal sealed record Faults
                 "slow" => faults with { Slow = Rate(value) },
                 "delaySeconds" => faults with { Delay = TimeSpan.FromSeconds(double.Parse(value, CultureInfo.InvariantCulture)) },
                 "flip" => faults with { Flip = value },
+                "flipAt" => faults with { FlipAt = long.Parse(value, NumberStyles.None, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"There is no fault '{name}'."),
             };
         }

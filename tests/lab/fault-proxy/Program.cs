@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -7,6 +8,7 @@ using Gateway.FaultProxy;
 // of them fail. On 127.0.0.1:CONTROL-PORT it takes
 //   GET /faults?NAME=VALUE&...   replaces all faults (see Faults); without any, nothing fails
 //   GET /counts                  requests, and those that it had fail
+//   GET /set/NAME[/VALUE]        notes that something has happened, for others to wait for; GET /get/NAME answers with the value, 404 while there is none
 //   GET /store/ACTION            runs COMMAND ARGUMENT... with ACTION as the first argument: what kills, pauses and starts the store itself
 // Ports of 0 are chosen; both are printed, then READY. Ends with its standard input.
 if (args.Length < 3)
@@ -16,6 +18,7 @@ if (args.Length < 3)
 }
 
 var command = args[3..];
+var notes = new ConcurrentDictionary<string, string>();
 using var proxy = new S3Proxy(new Uri(args[0]), new Random(1));
 await using var store = NewApplication(args[1]);
 store.Run(proxy.HandleAsync);
@@ -58,6 +61,12 @@ async Task ControlAsync(HttpContext context)
                 break;
             case ["counts"]:
                 answer = proxy.Counts;
+                break;
+            case ["set", var name, .. var value]:
+                notes[name] = value is [var text] ? text : "";
+                break;
+            case ["get", var name]:
+                if (!notes.TryGetValue(name, out answer)) (status, answer) = (404, "not yet");
                 break;
             case ["store", var action] when command.Length > 0:
                 using (var process = Process.Start(command[0], [action, .. command[1..]]))

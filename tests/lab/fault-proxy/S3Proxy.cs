@@ -81,7 +81,7 @@ internal sealed class S3Proxy(Uri upstream, Random random) : IDisposable
             context.Response.ContentLength = response.Content.Headers.ContentLength;
             await using var body = await response.Content.ReadAsStreamAsync(context.RequestAborted);
             var flips = faults.Flip.Length > 0 && context.Request.Method == "GET" && context.Request.Path.Value!.Contains(faults.Flip, StringComparison.Ordinal);
-            await CopyAsync(body, context, flips ? (response.Content.Headers.ContentLength ?? 0) / 2 : -1);
+            await CopyAsync(body, context, flips ? faults.FlipAt - (response.Content.Headers.ContentRange?.From ?? 0) : -1);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
         {

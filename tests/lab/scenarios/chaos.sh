@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # chaos.sh [ROW...]: what initiators see while the store fails: fio with verification on ext4 over iSCSI, in the lab. Rows: outage-writes
-# outage-reads journal-full flaky revoked bucket-gone damaged kills; all of them by default. One line a row, and $OUT/chaos.json.
+# outage-reads journal-full flaky revoked bucket-gone damaged aborts restarts kills; all of them by default. One line a row, and $OUT/chaos.json.
 # The store's faults are made by fault-proxy and ceph-mini on the host, through the control port (tests/lab/chaos starts all of it).
 # Environment: see common.sh; CHAOS_CONTROL (10.0.2.100:7481); CHAOS_SHORT=1: shorter outages, for every day.
 set -euo pipefail
@@ -13,7 +13,7 @@ size=$((1 << 30))
 mkdir -p "$OUT"
 results=$OUT/chaos.json
 : > "$results.rows"
-if [[ -n ${CHAOS_SHORT-} ]]; then pause_s=25 kill_s=30 full_s=40 flaky_s=30 kills=3; else pause_s=60 kill_s=120 full_s=60 flaky_s=60 kills=30; fi
+if [[ -n ${CHAOS_SHORT-} ]]; then pause_s=25 kill_s=30 full_s=40 flaky_s=20 kills=3 restarts=2; else pause_s=60 kill_s=120 full_s=60 flaky_s=60 kills=30 restarts=5; fi
 
 # control WHAT: one request to the control port.
 control() {
@@ -40,11 +40,12 @@ fio_longest() {
 }
 fio_errors() { sed -n 's/.*"total_err" *: *\([0-9]*\).*/\1/p' "$1" | awk '{ s += $1 } END { printf "%d", s }'; }
 
-# probe LBA: one READ of a block beside the file system, by SG_IO, so that no layer retries; what it was answered with, in REPLY.
+# probe LBA: one READ of a block, by SG_IO, so that no layer retries; what it was answered with, in REPLY, and the LBA that the answer names, in INFORMATION.
 probe() {
   local answer lba
   printf -v lba '%016x' "$1"
   answer=$(sg_raw -t 60 -r 4096 "$LIO_DISK" 88 00 "${lba:0:2}" "${lba:2:2}" "${lba:4:2}" "${lba:6:2}" "${lba:8:2}" "${lba:10:2}" "${lba:12:2}" "${lba:14:2}" 00 00 00 01 00 00 2>&1) || true
+  INFORMATION=$(sed -n 's/.*Info fld=0x\([0-9a-f]*\).*/\1/p' <<< "$answer" | head -n 1)
   REPLY=$(sed -n 's/.*Sense key: *//p; s/.*Additional sense: */ /p' <<< "$answer" | tr -d '\n')
   [[ -n $REPLY ]] || REPLY=$(grep -o 'SCSI Status: .*' <<< "$answer" | head -n 1)
   [[ -n $REPLY ]] || REPLY=none
@@ -53,13 +54,35 @@ probe() {
 threads() { sed -n 's/^Threads:[[:space:]]*//p' "/proc/$gateway_pid/status"; }
 resident_mib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$gateway_pid/status" | awk '{ printf "%d", $1 / 1024 }'; }
 
+# The gateway's resident memory and threads, every other second, for as long as the rows run: "MIB THREADS" lines.
+samples=$OUT/samples
+sampler() {
+  local key value rest mib threads pid
+  while :; do
+    mib='' threads=''
+    { read -r pid < "$LIO_STATE/ready"; } 2> /dev/null || pid=none
+    while read -r key value rest; do
+      case $key in VmRSS:) mib=$((value / 1024)) ;; Threads:) threads=$value ;; esac
+    done 2> /dev/null < "/proc/$pid/status"
+    [[ -z $threads ]] || echo "$mib $threads" >> "$samples"
+    pause 2
+  done
+}
+
+# What the gateway may hold whatever happens: its caches and buffers, and a thread for each of a few things that wait. No row may go beyond.
+RESIDENT_MAX_MIB=${RESIDENT_MAX_MIB:-320}
+THREADS_MAX=${THREADS_MAX:-48}
+
 # row NAME OK STALL ERRORS SENSE VERIFIED
 row() {
-  local mark='✔'
-  [[ $2 == true ]] || { mark='✘'; checks_failed=$((checks_failed + 1)); }
-  printf '  %s %-14s longest %6s s  errors %s  verified %-5s  %s MiB, %s threads  %s\n' "$mark" "$1" "$3" "$4" "$6" "$(resident_mib)" "$(threads)" "$5"
+  local mark='✔' ok=$2 mib threads
+  read -r mib threads < <(awk -v m="$(resident_mib)" -v t="$(threads)" '{ if ($1 > m) m = $1; if ($2 > t) t = $2 } END { print m + 0, t + 0 }' "$samples")
+  : > "$samples"
+  [[ $mib -le $RESIDENT_MAX_MIB && $threads -le $THREADS_MAX ]] || ok=false
+  [[ $ok == true ]] || { mark='✘'; checks_failed=$((checks_failed + 1)); }
+  printf '  %s %-14s longest %6s s  errors %s  verified %-5s  at most %s MiB, %s threads  %s\n' "$mark" "$1" "$3" "$4" "$6" "$mib" "$threads" "$5"
   printf '{"row": "%s", "ok": %s, "longest_stall_s": %s, "errors": %s, "sense": "%s", "verified": %s, "resident_mib": %s, "threads": %s}\n' \
-    "$1" "$2" "$3" "$4" "$5" "$6" "$(resident_mib)" "$(threads)" >> "$results.rows"
+    "$1" "$ok" "$3" "$4" "${5//\"/}" "$6" "$mib" "$threads" >> "$results.rows"
 }
 
 # judge NAME FIO-NAME FIO-EXIT SENSE [SENSE-WANTED]: the row of a fio run.
@@ -71,9 +94,10 @@ judge() {
   row "$name" "$ok" "$(fio_longest "$json")" "${errors:-1}" "$sense" "$verified"
 }
 
-# The blocks behind the file system are written once, and never cached for long: for probes.
-cold=$((size / 4096 - 64))
-cold_next() { cold=$((cold - 8192)); [[ $cold -gt $((size * 5 / 8 / 4096)) ]] || cold=$((size / 4096 - 64)); }
+# Blocks behind the file system that are in the bucket and in no memory: each is probed once.
+cold=$((size / 4096 - 16384))
+cold_next() { cold=$((cold + 256)); }
+cold_write() { dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 64)) count=16 oflag=direct conv=notrunc status=none && volume_settled 120 && gateway_kill9 && gateway_start; }
 
 # --- Rows ------------------------------------------------------------------------------------------------------------------
 
@@ -127,12 +151,31 @@ row_journal_full() {
 }
 journal_is_full() { grep -q 'Journal of volume .* is full' "$GATEWAY_LOG"; }
 
+# Beside the writes a small file is read that the gateway has in memory: as long without faults, then with them.
 row_flaky() {
-  local code=0 pid
+  local code=0 pid before during ok=true
+  FILE=hot fio_run hot-fill --rw=write --bs=64k --iodepth=4 --size=4M --do_verify=1
+  FILE=flaky fio_run flaky-before --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * flaky_s))k --do_verify=1 &
+  pid=$!
+  hot_reads hot-before; before=$REPLY
+  wait "$pid" || code=$?
   control 'faults?unavailable=0.15&reset=0.15&slow=0.05&delaySeconds=10'
-  FILE=flaky fio_run flaky --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * flaky_s * 2))k --do_verify=1 || code=$?
+  FILE=flaky fio_run flaky --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * flaky_s * 2))k --do_verify=1 &
+  pid=$!
+  hot_reads hot-during; during=$REPLY
+  wait "$pid" || code=$?
   control faults
-  judge flaky flaky "$code" none
+  # Far below the store's own delay, and like before: emulation makes it noisy.
+  awk -v b="$before" -v d="$during" 'BEGIN { exit !(d < 4 * b + 50) }' || { ok=false; code=1; }
+  judge flaky flaky "$code" "none; p99 of cached reads $before ms before, $during ms during$([[ $ok == true ]] || echo ': too long')"
+}
+
+# hot_reads NAME: reads in the gateway's memory; their p99 in ms, in REPLY.
+hot_reads() {
+  fio --name="$1" --filename="$MOUNT/hot" --direct=1 --ioengine=psync --rw=randread --bs=4k --size=4M --rate_iops=40 --time_based --runtime="$flaky_s" --thread \
+    --output-format=json --output="$OUT/fio-$1.json" > "$OUT/fio-$1.log" 2>&1 || true
+  REPLY=$(sed -n 's/.*"99.000000" *: *\([0-9]*\).*/\1/p' "$OUT/fio-$1.json" | sort -n | tail -n 1 | awk '{ printf "%.1f", $1 / 1e6 }')
+  [[ -n $REPLY ]] || REPLY=999999
 }
 
 # outage_by FAULT NAME: writes and reads while every request is refused.
@@ -150,19 +193,110 @@ outage_by() {
 row_revoked() { outage_by revoked revoked; }
 row_bucket_gone() { outage_by bucketGone bucket-gone; }
 
-# Every answer from the log has a byte that is wrong: MEDIUM ERROR with the LBA, and never wrong data.
+# damage_of LBA: where its frame is in the bucket: the segment in SEGMENT, an offset in its payload in AT.
+damage_of() {
+  local dump
+  dump=$("$GATEWAY" volume dump "$STORE/$VOLUME" --lba "$1" --config "$GATEWAY_CONFIG") || return 1
+  [[ $dump =~ segment\ ([^,]+),\ frameOffset\ ([0-9]+),\ frameLength\ ([0-9]+) ]] || { echo "volume dump says: $dump" >&2; return 1; }
+  SEGMENT=${BASH_REMATCH[1]} AT=$((BASH_REMATCH[2] + BASH_REMATCH[3] / 2))
+}
+
+# One byte of one stored frame is wrong: MEDIUM ERROR with the LBA, never wrong data, and nothing else suffers. volume check names it.
 row_damaged() {
-  local ok=true sense
+  local ok=true sense report last=$((size / 4096 - 1)) at said='' right=true
+  at=$((size / 4096 - 64))
+  printf 'whole\n' > "$MOUNT/whole"; sync
   dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 2)) count=2 oflag=direct conv=notrunc status=none
-  cold=$((size / 4096 - 64))
-  volume_settled 120 && gateway_kill9 && gateway_start
-  control "faults?flip=/log/"
-  probe "$cold"; sense=$REPLY
-  control faults
+  volume_settled 120 && gateway_kill9 && gateway_start && damage_of "$at" || ok=false
+  control "faults?flip=$SEGMENT&flipAt=$AT"
+  probe "$at"; sense=$REPLY
   [[ $sense == *'Medium Error'*'nrecovered read error'* ]] || ok=false
-  probe "$cold"
-  [[ $REPLY == *Good* || $REPLY == none ]] || ok=false
-  row damaged "$ok" 0 0 "$sense, then $REPLY" true
+  # A frame holds up to 32 blocks: the block read is the one named.
+  [[ -n $INFORMATION && $((16#$INFORMATION)) -eq $at ]] || { ok=false; said=", INFORMATION ${INFORMATION:-none} is not the LBA"; }
+  probe $((at - 256)); [[ $REPLY == *Good* || $REPLY == none ]] || { ok=false; said+=", its neighbour: $REPLY"; }
+  echo 3 > /proc/sys/vm/drop_caches
+  [[ $(< "$MOUNT/whole") == whole ]] || { ok=false; said+=", the file system is hurt"; }
+  report=$("$GATEWAY" volume check "$STORE/$VOLUME" --config "$GATEWAY_CONFIG" 2> /dev/null) && { ok=false; said+=", volume check finds nothing"; }
+  [[ $report =~ cannot\ be\ read:\ LBA\ ([0-9]+)\ to\ ([0-9]+) && ${BASH_REMATCH[1]} -le $at && ${BASH_REMATCH[2]} -ge $at ]] || { ok=false; said+=", volume check does not name it"; }
+  control faults
+  probe "$at"; [[ $REPLY == *Good* || $REPLY == none ]] || { right=false; said+=", then $REPLY"; }
+  "$GATEWAY" volume check "$STORE/$VOLUME" --config "$GATEWAY_CONFIG" > /dev/null 2>&1 || { right=false; said+=", volume check is not clean afterwards"; }
+  [[ $right == true ]] || ok=false
+  row damaged "$ok" 0 0 "$sense, LBA $at of 0 to $last; volume check: LBA ${BASH_REMATCH[1]-none} to ${BASH_REMATCH[2]-none}$said" "$right"
+}
+
+# ms_of COMMAND...: how long it took, in REPLY; its exit code.
+ms_of() {
+  local from code=0
+  now_us; from=$REPLY
+  "$@" > /dev/null 2>&1 || code=$?
+  now_us; REPLY=$(((REPLY - from) / 1000))
+  return "$code"
+}
+
+# While the store hangs and reads wait for it: LUN RESET by sg_reset, and ABORT TASK, which Linux sends when a command has taken longer than its timeout.
+row_aborts() {
+  local ok=true healthy reset aborted readers=() i verified=true said='' first=$((size / 4096 - 1000)) late
+  late=$(printf '%08x' $((first + 700)))
+  check_kernel_log || ok=false
+  dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 4)) count=4 oflag=direct conv=notrunc status=none
+  dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 4)) count=4 iflag=direct status=none | sha256sum > "$OUT/aborts-before"
+  ms_of sg_reset -d "$LIO_DISK" || ok=false
+  healthy=$REPLY
+  volume_settled 120 && gateway_kill9 && gateway_start || ok=false
+  control 'faults?blackHole=1'
+  for i in 1 2 3 4; do probe $((first + i * 100)) & readers+=($!); done
+  pause 1.5
+  ms_of sg_reset -d "$LIO_DISK" || ok=false
+  reset=$REPLY
+  # The readers end with the reset, not with the store.
+  ms_of wait "${readers[@]}" || true
+  [[ $REPLY -lt 3000 ]] || { ok=false; said+=", commands waited on for $REPLY ms"; }
+  # 2 s of the command's own, then the abort.
+  ms_of sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 || true
+  aborted=$((REPLY - 2000))
+  control faults
+  ((reset < 1000 + healthy && aborted < 1000 + healthy)) || ok=false
+  grep -q 'Task management' "$GATEWAY_LOG" || said+=', the gateway was told of none'
+  wait_for 60 read_again || { ok=false; verified=false; }
+  ! kernel_log | grep -E 'BROKEN|BUG:|Oops|blocked for more than|Call Trace|WARNING:|EXT4-fs error' || ok=false
+  kernel_lines=$(dmesg | wc -l)
+  row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms after its timeout of 2 s$said" "$verified"
+}
+read_again() { dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 4)) count=4 iflag=direct status=none 2> /dev/null | sha256sum | cmp -s - "$OUT/aborts-before"; }
+
+# The gateway is stopped (SIGTERM) and killed in turns under writes, then stopped while the store is away.
+row_restarts() {
+  local code=0 pid i from stop_max=0 back_max=0 away kinds=(TERM KILL)
+  FILE=restarts fio_run restarts --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * (restarts * 8 + 30) * 2))k --do_verify=1 &
+  pid=$!
+  for ((i = 0; i < restarts * 2; i++)); do
+    pause 3
+    now_us; from=$REPLY
+    kill -"${kinds[i % 2]}" "$gateway_pid"
+    wait_for 60 ! process_alive "$gateway_pid" || code=1
+    wait "$gateway_pid" 2> /dev/null || true
+    now_us; [[ $((i % 2)) -eq 1 || $(((REPLY - from) / 1000)) -le $stop_max ]] || stop_max=$(((REPLY - from) / 1000))
+    gateway_start || code=1
+    now_us; [[ $(((REPLY - from) / 1000)) -le $back_max ]] || back_max=$(((REPLY - from) / 1000))
+  done
+  stall=$(wait "$pid" && fio_longest "$OUT/fio-restarts.json") || code=1
+  FILE=restarts fio_run restarts-away --rw=randwrite --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * 30))k --do_verify=1 &
+  pid=$!
+  pause 3
+  control 'faults?blackHole=1'
+  pause 3
+  now_us; from=$REPLY
+  kill -TERM "$gateway_pid"
+  wait_for 60 ! process_alive "$gateway_pid" || code=1
+  wait "$gateway_pid" 2> /dev/null || true
+  now_us; away=$(((REPLY - from) / 1000))
+  gateway_start || code=1
+  pause 3
+  control faults
+  wait "$pid" || code=1
+  [[ $stop_max -lt 5000 && $away -lt 6000 ]] || code=1
+  judge restarts restarts "$code" "none; SIGTERM to exit at most $stop_max ms, $away ms with the store away; signal to served at most $back_max ms; longest command ${stall:-?} s"
 }
 
 row_kills() {
@@ -183,7 +317,7 @@ row_kills() {
 # --- The story --------------------------------------------------------------------------------------------------------------
 
 rows=("$@")
-[[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged kills)
+[[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged aborts restarts kills)
 scenario_start
 say "fio over iSCSI on ext4 while the store fails"
 JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-120} step "configured" gateway_config "$STORE"
@@ -192,10 +326,14 @@ step "volume created" volume_create 1GiB 4096
 step "exported and logged in" volume_attach $size 4096
 step "ext4 on its first half" mkfs.ext4 -q -F -b 4096 -E nodiscard "$LIO_DISK" 131072
 step "mounted" mount -o noatime "$LIO_DISK" "$MOUNT"
+step "cold blocks written" cold_write
+: > "$samples"
+sampler & sampler_pid=$!
 for name in "${rows[@]}"; do
   "row_${name//-/_}"
   rm -f "$MOUNT"/* 2>/dev/null || true
 done
+kill "$sampler_pid"
 step "unmounted" umount "$MOUNT"
 check "the file system is clean" filesystem_clean || true
 check "the kernel's log is clean" check_kernel_log || true

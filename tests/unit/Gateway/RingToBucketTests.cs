@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Gateway.Backends.File;
+using Gateway.Configuration;
 using Gateway.Scsi;
 using Gateway.Serving;
 using Gateway.Tcmu;
@@ -85,6 +86,33 @@ public sealed class RingToBucketTests : IDisposable
         await target.DisposeAsync();
     }
 
+    /// <summary>A path in standby: initiators find the disk, and are told that another gateway serves it.</summary>
+    [Fact]
+    public async Task Ring_AnotherGatewayServesTheVolume_DescribesItselfAndIsNotReady()
+    {
+        await using var store = NewStore();
+        await new VolumeCatalog(store, TimeProvider.System).CreateAsync("v", new VolumeSpec((long)VolumeBlocks * BlockBytes, BlockBytes), default);
+        await using var owner = await NewOpener(store).OpenAsync("v", default);
+        var other = new JournalOptions { Directory = Path.Combine(_folder, "journal-2"), CapacityBytes = JournalOptions.CapacityMinBytes };
+        var target = NewTarget((waits, cancellation) => new VolumeOpener(store, new VolumeOptions(), other, "standby", TimeProvider.System, new Random(2), NullLogger.Instance) { Waits = waits }.OpenAsync("v", cancellation));
+        await target.OpenAsync(default);
+        using var simulator = NewSimulator();
+        await using var device = new RingDevice("test", simulator.OpenPort(), target, new RingDeviceOptions(), null, TimeProvider.System, NullLogger.Instance);
+        await device.StartAsync(default);
+        var client = new Client(simulator);
+
+        client.Submit([0x12, 0, 0, 0, 96, 0], DataDirection.FromDevice, 96, []); // INQUIRY
+        client.Finish();
+        Assert.Equal(ScsiStatus.Good, Assert.Single(client.Statuses));
+        client.Submit(Client.Cdb(0x28, 0, 1), DataDirection.FromDevice, BlockBytes, []);
+        client.Finish();
+
+        Assert.Equal(ScsiStatus.CheckCondition, client.Statuses[^1]);
+        Assert.Contains(client.LastSense, new[] { (SenseKey.NotReady, (byte)0x04, (byte)0x01), (SenseKey.NotReady, (byte)0x04, (byte)0x0B) });
+        await device.StopAsync(default);
+        await target.DisposeAsync();
+    }
+
     private string JournalFolder => Path.Combine(_folder, "journal");
 
     private static RingSimulator NewSimulator() => new(new RingSimulatorOptions { RingLengthBytes = (16 << 10) - 128, DataBlocks = 512, OddIovecs = true, Seed = 3 });
@@ -98,8 +126,11 @@ public sealed class RingToBucketTests : IDisposable
     private VolumeTarget NewTarget(Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open)
     {
         var name = TcmuDeviceName.Parse("tcm-user/0/dev/gateway/local/v");
-        return new VolumeTarget(name, open, new TcmuBackstore(new KernelFiles(), _folder, name), new VolumeOptions(), TimeProvider.System, NullLogger.Instance);
+        return new VolumeTarget(name, open, new TcmuBackstore(new KernelFiles(), _folder, name), new VolumeOptions(), Guard, TimeProvider.System, NullLogger.Instance);
     }
+
+    private static OutagePolicyDevice Guard(Volume volume) =>
+        new(volume, () => null, new OutagePolicy(LongOutageAction.Retry, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1)), "local/v", TimeProvider.System, NullLogger.Instance);
 
     private async Task ServeAsync(FileBlobStore store, Action<Client> use)
     {
