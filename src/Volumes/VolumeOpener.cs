@@ -93,9 +93,14 @@ public sealed class VolumeOpener
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        if (_trust is not null) await _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+        // The test of the store costs several requests: beside what is only read.
+        var trusted = _trust is null ? Task.CompletedTask : _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
         var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits };
-        var state = await handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
+        var turn = handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
+        await Task.WhenAny(trusted, turn);
+        if (trusted.IsFaulted) await trusted;
+        var state = await turn;
+        await trusted;
         var recovered = await RecoverAsync(state, cancellationToken);
         try
         {

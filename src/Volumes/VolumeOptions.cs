@@ -92,8 +92,8 @@ public sealed record VolumeOptions
     /// <summary>Bound on that pause. Default 10 s.</summary>
     public TimeSpan RetryDelayMax { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long closing a volume tries to bring the journal's content to the bucket; what is left stays in the journal. Default 5 s.</summary>
-    public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(5);
+    /// <summary>How long closing a volume tries to bring the journal's content to the bucket; what is left stays in the journal. Default 4 s.</summary>
+    public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(4);
 }
 
 /// <summary>Local space of one volume's write-back journal.</summary>

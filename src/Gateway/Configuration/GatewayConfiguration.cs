@@ -329,8 +329,8 @@ internal sealed record VolumesSection
     /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
     public double CommandTimeoutSeconds { get; set; } = 20;
 
-    /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 5.</summary>
-    public double CloseTimeoutSeconds { get; set; } = 5;
+    /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 4.</summary>
+    public double CloseTimeoutSeconds { get; set; } = 4;
 
     /// <summary>What initiators are told when the store has been away for <see cref="LongOutageSeconds"/>: "retry", "readOnly" or "fail". Default retry.</summary>
     public LongOutageAction OnLongOutage { get; set; } = LongOutageAction.Retry;

@@ -34,8 +34,9 @@ internal sealed class GatewayService(
     private readonly ILogger _logger = loggers.CreateLogger("Gateway.Serving");
     private readonly ILogger _ringLogger = loggers.CreateLogger("Gateway.Tcmu");
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
-    // Commands in flight all end by their own deadline: a stop waits a little longer than that.
-    private readonly TimeSpan _stopTimeout = configuration.ToVolumeOptions().CommandTimeout + TimeSpan.FromSeconds(5);
+    // What waits longer than this waits for the store: it is answered BUSY, which initiators repeat without counting, to whoever serves then.
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(1);
+
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
 
@@ -122,7 +123,7 @@ internal sealed class GatewayService(
             if (_sessions.TryRemove(gone, out var session)) await session.DisposeAsync();
         await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
         {
-            var session = new DeviceSession(device, NewTarget(device.Name), _opener, _stopTimeout, time, _ringLogger);
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, StopTimeout, time, _ringLogger);
             if (!_sessions.TryAdd(device.Minor, session)) return; // Its event was faster.
             session.Target.OpenInBackground();
             try
@@ -146,7 +147,7 @@ internal sealed class GatewayService(
             return StatusIoError;
         }
 
-        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, _stopTimeout, time, _ringLogger);
+        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, StopTimeout, time, _ringLogger);
         if (!_sessions.TryAdd(added.Minor, session)) return 0; // The scan was faster.
         try
         {

@@ -81,17 +81,18 @@ internal sealed record LogState
 
     private static async Task<LogState> LoadOnceAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
-        await RefuseUnknownFoldersAsync(store, keys, cancellationToken);
-        var volume = await ReadVolumeAsync(store, keys, cancellationToken);
-        var newestEpoch = await NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken);
-        EpochRecord? newest = null;
-        if (newestEpoch > 0)
-        {
-            var name = keys.Epoch(newestEpoch);
-            newest = RecordCodec.DecodeEpoch(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, newestEpoch);
-        }
-
-        var root = await ReadRootAsync(store, keys, volume, cancellationToken);
+        // At once, since an opening waits for them; none rests on what another found. The first fault in this order is the one that is told.
+        var folders = RefuseUnknownFoldersAsync(store, keys, cancellationToken);
+        var volumeRead = ReadVolumeAsync(store, keys, cancellationToken);
+        var epochRead = ReadNewestEpochAsync(store, keys, cancellationToken);
+        var rootRead = ReadRootAsync(store, keys, cancellationToken);
+        await Task.WhenAll(folders, volumeRead, epochRead, rootRead);
+        var volume = await volumeRead;
+        var (newestEpoch, record) = await epochRead;
+        var newest = record is null ? null : RecordCodec.DecodeEpoch(record, keys.Epoch(newestEpoch).Value, volume.Id, newestEpoch);
+        var root = await rootRead;
+        if (root is not null && root.VolumeId != volume.Id)
+            throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{keys.Checkpoint(root.Id)}' belongs to another volume ({root.VolumeId}). Move it out of this volume's prefix.");
         var covered = root?.Position ?? default;
         // Segments first: whoever is being fenced, or fences us, may add one at any time, and its takeover came before it.
         var listed = await ListSegmentsAsync(store, keys, covered, cancellationToken);
@@ -240,13 +241,19 @@ internal sealed record LogState
         return newest;
     }
 
-    private static async Task<CheckpointRoot?> ReadRootAsync(IBlobStore store, VolumeKeys keys, VolumeRecord volume, CancellationToken cancellationToken)
+    /// <summary>The newest epoch, and its record as it is stored; 0 and null if there is none.</summary>
+    private static async Task<(long Epoch, byte[]? Record)> ReadNewestEpochAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
+    {
+        var newest = await NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken);
+        return (newest, newest == 0 ? null : await ReadRecordAsync(store, keys.Epoch(newest), cancellationToken));
+    }
+
+    private static async Task<CheckpointRoot?> ReadRootAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
         var newest = await NewestRootAsync(store, keys, cancellationToken);
         if (newest == default) return null;
         var key = keys.Checkpoint(newest);
         var root = await TwiceAsync(async () => CheckpointRoot.Decode(await store.ReadWholeAsync(key, CheckpointRoot.LengthMaxBytes, cancellationToken), key.Value));
-        if (root.VolumeId != volume.Id) throw new VolumeException(VolumeErrorKind.Foreign, $"Object '{key}' belongs to another volume ({root.VolumeId}). Move it out of this volume's prefix.");
         return root.Id == newest ? root : throw RecordEnvelope.Damaged(key.Value, "it holds another checkpoint than its name says");
     }
 

@@ -63,8 +63,8 @@ sampler() {
     { read -r pid < "$LIO_STATE/ready"; } 2> /dev/null || pid=none
     while read -r key value rest; do
       case $key in VmRSS:) mib=$((value / 1024)) ;; Threads:) threads=$value ;; esac
-    done 2> /dev/null < "/proc/$pid/status"
-    [[ -z $threads ]] || echo "$mib $threads" >> "$samples"
+    done 2> /dev/null < "/proc/$pid/status" || true
+    if [[ -n $threads ]]; then echo "$mib $threads" >> "$samples"; fi
     pause 2
   done
 }
@@ -244,6 +244,7 @@ row_aborts() {
   ms_of sg_reset -d "$LIO_DISK" || ok=false
   healthy=$REPLY
   volume_settled 120 && gateway_kill9 && gateway_start || ok=false
+  probe $((first + 900)) # Waits until the volume is open.
   control 'faults?blackHole=1'
   for i in 1 2 3 4; do probe $((first + i * 100)) & readers+=($!); done
   pause 1.5
@@ -252,26 +253,26 @@ row_aborts() {
   # The readers end with the reset, not with the store.
   ms_of wait "${readers[@]}" || true
   [[ $REPLY -lt 3000 ]] || { ok=false; said+=", commands waited on for $REPLY ms"; }
-  # 2 s of the command's own, then the abort.
-  ms_of sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 || true
-  aborted=$((REPLY - 2000))
+  sg_turs "$LIO_DISK" > /dev/null 2>&1 || true # Takes the UNIT ATTENTION that the reset left.
+  # Linux lets a command have more than its 2 s as long as the session looks alive, then sends the abort: what counts is from its arrival here to the command's end.
+  sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 > /dev/null 2>&1 || true
+  now_us; aborted=$((REPLY / 1000 - $(date -d "$(sed -n 's/^\([^ ]*\) .*Task management function AbortTask.* concerns [1-9].*/\1/p' "$GATEWAY_LOG" | tail -n 1)" +%s%3N || echo 0)))
   control faults
   ((reset < 1000 + healthy && aborted < 1000 + healthy)) || ok=false
-  grep -q 'Task management' "$GATEWAY_LOG" || said+=', the gateway was told of none'
   wait_for 60 read_again || { ok=false; verified=false; }
   ! kernel_log | grep -E 'BROKEN|BUG:|Oops|blocked for more than|Call Trace|WARNING:|EXT4-fs error' || ok=false
   kernel_lines=$(dmesg | wc -l)
-  row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms after its timeout of 2 s$said" "$verified"
+  row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms$said" "$verified"
 }
 read_again() { dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 4)) count=4 iflag=direct status=none 2> /dev/null | sha256sum | cmp -s - "$OUT/aborts-before"; }
 
 # The gateway is stopped (SIGTERM) and killed in turns under writes, then stopped while the store is away.
 row_restarts() {
   local code=0 pid i from stop_max=0 back_max=0 away kinds=(TERM KILL)
-  FILE=restarts fio_run restarts --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * (restarts * 8 + 30) * 2))k --do_verify=1 &
+  FILE=restarts fio_run restarts --rw=randrw --rwmixread=30 --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * (restarts * 26 + 10)))k --do_verify=1 &
   pid=$!
   for ((i = 0; i < restarts * 2; i++)); do
-    pause 3
+    pause 8
     now_us; from=$REPLY
     kill -"${kinds[i % 2]}" "$gateway_pid"
     wait_for 60 ! process_alive "$gateway_pid" || code=1
@@ -280,7 +281,7 @@ row_restarts() {
     gateway_start || code=1
     now_us; [[ $(((REPLY - from) / 1000)) -le $back_max ]] || back_max=$(((REPLY - from) / 1000))
   done
-  stall=$(wait "$pid" && fio_longest "$OUT/fio-restarts.json") || code=1
+  wait "$pid" || code=1
   FILE=restarts fio_run restarts-away --rw=randwrite --bs=4k --iodepth=8 --rate_iops=40 --size=$((40 * 30))k --do_verify=1 &
   pid=$!
   pause 3
@@ -296,7 +297,7 @@ row_restarts() {
   control faults
   wait "$pid" || code=1
   [[ $stop_max -lt 5000 && $away -lt 6000 ]] || code=1
-  judge restarts restarts "$code" "none; SIGTERM to exit at most $stop_max ms, $away ms with the store away; signal to served at most $back_max ms; longest command ${stall:-?} s"
+  judge restarts restarts "$code" "none; SIGTERM to exit at most $stop_max ms, $away ms with the store away; signal to attached again at most $back_max ms"
 }
 
 row_kills() {
@@ -333,7 +334,7 @@ for name in "${rows[@]}"; do
   "row_${name//-/_}"
   rm -f "$MOUNT"/* 2>/dev/null || true
 done
-kill "$sampler_pid"
+kill "$sampler_pid" || true
 step "unmounted" umount "$MOUNT"
 check "the file system is clean" filesystem_clean || true
 check "the kernel's log is clean" check_kernel_log || true
