@@ -53,9 +53,6 @@ public enum BlockError
     /// <summary>Quota or thin pool exhausted.</summary>
     SpaceExhausted,
 
-    /// <summary>By the operator's policy for long outages initiators shall use another path.</summary>
-    PathUnavailable,
-
     /// <summary>Cancelled by task management before it took effect.</summary>
     Aborted,
 }

@@ -42,7 +42,6 @@ public sealed class ResilientStore : IAsyncDisposable
     private long _retries;
     private long _rejected;
     private long _timeouts;
-    private StoreFailure? _failure; // Since when nothing has succeeded; null while requests do.
 
     /// <param name="inner">The store; disposed of with this.</param>
     /// <param name="options">Read once, here.</param>
@@ -89,10 +88,6 @@ public sealed class ResilientStore : IAsyncDisposable
                 Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts), Volatile.Read(ref _hedged), Volatile.Read(ref _hedgesWon));
         }
     }
-
-    /// <summary>Since when every request has failed, whatever the circuit does; null if the last one was answered. Costs nothing to ask.</summary>
-    /// <remarks>A store that refuses us (<see cref="BlobErrorKind.AccessDenied"/>, <see cref="BlobErrorKind.ContainerMissing"/>) fails here, though it answers.</remarks>
-    public StoreFailure? Failure => Volatile.Read(ref _failure);
 
     public ValueTask DisposeAsync() => _inner.DisposeAsync();
 
@@ -168,33 +163,13 @@ public sealed class ResilientStore : IAsyncDisposable
         Interlocked.Increment(ref _attempts);
         try
         {
-            var result = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
-            Volatile.Write(ref _failure, null);
-            return result;
+            return kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
         }
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            NoteFailure(BlobErrorKind.Unavailable);
             throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
         }
-        catch (BlobStoreException e)
-        {
-            if (e.IsTransient || IsRefusal(e.Kind)) NoteFailure(e.Kind);
-            else Volatile.Write(ref _failure, null); // It answers.
-            throw;
-        }
-    }
-
-    private static bool IsRefusal(BlobErrorKind kind) => kind is BlobErrorKind.AccessDenied or BlobErrorKind.ContainerMissing;
-
-    /// <summary>The first failure counts, until one of the other sort (refused, or away) comes or a request succeeds.</summary>
-    private void NoteFailure(BlobErrorKind kind)
-    {
-        var failure = Volatile.Read(ref _failure);
-        var refused = IsRefusal(kind);
-        if (failure is null || failure.IsRefused != refused)
-            Interlocked.CompareExchange(ref _failure, new StoreFailure(failure?.Since ?? _time.GetTimestamp(), refused, refused ? _time.GetTimestamp() : 0), failure);
     }
 
     private ValueTask<T> RetryAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken) =>

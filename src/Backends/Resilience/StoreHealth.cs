@@ -13,12 +13,6 @@ public enum CircuitState
     HalfOpen,
 }
 
-/// <summary>That no request to a store succeeds any more.</summary>
-/// <param name="Since">Timestamp of the store's clock at the first failure.</param>
-/// <param name="IsRefused">True if it answers, but does not let us in: credentials refused, bucket missing. Needs a person.</param>
-/// <param name="RefusedSince">If it is: timestamp of the first refusal after whatever else was wrong.</param>
-public sealed record StoreFailure(long Since, bool IsRefused, long RefusedSince);
-
 /// <summary>How a store does, for people and metrics. Counts are since the start, each read on its own.</summary>
 /// <param name="State">Whether requests are sent.</param>
 /// <param name="Since">When the circuit last opened or closed; the start, if it never did.</param>

@@ -63,12 +63,6 @@ internal sealed record GatewayConfiguration
         CloseTimeout = TimeSpan.FromSeconds(Volumes.CloseTimeoutSeconds),
     };
 
-    /// <summary>What a volume does when its store is away for long.</summary>
-    public OutagePolicy ToOutagePolicy(VolumePath volume) => new(
-        Volumes.Each.GetValueOrDefault(volume.ToString())?.OnLongOutage ?? Volumes.OnLongOutage,
-        TimeSpan.FromSeconds(Volumes.LongOutageSeconds),
-        TimeSpan.FromSeconds(Volumes.RefusedGraceSeconds));
-
     private IEnumerable<string> Faults()
     {
         if (Stores.Count == 0) yield return "stores: at least one store is needed, for example \"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" } }";
@@ -277,9 +271,6 @@ internal sealed record VolumeSection
 
     /// <summary>Default: that of all volumes.</summary>
     public Durability? Durability { get; set; }
-
-    /// <summary>Default: that of all volumes.</summary>
-    public LongOutageAction? OnLongOutage { get; set; }
 }
 
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
@@ -332,15 +323,6 @@ internal sealed record VolumesSection
     /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 4.</summary>
     public double CloseTimeoutSeconds { get; set; } = 4;
 
-    /// <summary>What initiators are told when the store has been away for <see cref="LongOutageSeconds"/>: "retry", "readOnly" or "fail". Default retry.</summary>
-    public LongOutageAction OnLongOutage { get; set; } = LongOutageAction.Retry;
-
-    /// <summary>Seconds without a successful request after which that holds. Default 600.</summary>
-    public double LongOutageSeconds { get; set; } = 600;
-
-    /// <summary>Seconds that a store may refuse the credentials, or its bucket be missing, until reads say that a person must help. Default 60.</summary>
-    public double RefusedGraceSeconds { get; set; } = 60;
-
     public static bool IsLease(double seconds) => seconds is 0 or (>= 10 and <= 600);
 
     public IEnumerable<string> Faults()
@@ -356,39 +338,15 @@ internal sealed record VolumesSection
         if (!Path.IsPathRooted(CacheDirectory)) yield return "cacheDirectory: must be an absolute path";
         if (HighWaterPercent is < 10 or > 100) yield return "highWaterPercent: must be between 10 and 100";
         if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
-        if (LongOutageSeconds is not (>= 1 and <= 604_800)) yield return "longOutageSeconds: must be between 1 and 604800 (a week)";
-        if (RefusedGraceSeconds is not (>= 1 and <= 604_800)) yield return "refusedGraceSeconds: must be between 1 and 604800 (a week)";
         if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
     }
 }
-
-/// <summary>What initiators are told when a store has been away for long.</summary>
-internal enum LongOutageAction
-{
-    /// <summary>What they are told from the beginning: to try again.</summary>
-    Retry,
-
-    /// <summary>Writes are refused as on a write-protected disk; reads and flushes go on.</summary>
-    ReadOnly,
-
-    /// <summary>This path is unavailable: another one is to be used.</summary>
-    Fail,
-}
-
-/// <summary>What a volume does about a store that is away for long.</summary>
-/// <param name="Action">What initiators are told then.</param>
-/// <param name="Delay">How long no request may have succeeded.</param>
-/// <param name="RefusedGrace">How long the store may refuse us before that counts as a matter for a person.</param>
-internal sealed record OutagePolicy(LongOutageAction Action, TimeSpan Delay, TimeSpan RefusedGrace);
 
 /// <summary>The configuration is missing or wrong; the message says what to change.</summary>
 internal sealed class ConfigurationException(string message) : Exception(message);
 
 /// <summary>"whenSilent" and "never", and no numbers.</summary>
 internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
-
-/// <summary>"retry", "readOnly" and "fail", and no numbers.</summary>
-internal sealed class LongOutageActionConverter() : JsonStringEnumConverter<LongOutageAction>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>"journal" and "bucket", and no numbers.</summary>
 internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
@@ -398,6 +356,6 @@ internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutageActionConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

@@ -220,14 +220,7 @@ internal sealed class GatewayService(
     {
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
         var deadline = ReadDeadline(name, backstore);
-        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, Guard, time, _logger);
-
-        OutagePolicyDevice Guard(Volume volume)
-        {
-            var path = VolumePath.Parse(name.Path);
-            var store = stores.GetResilient(path.Store);
-            return new OutagePolicyDevice(volume, () => store.Failure, configuration.ToOutagePolicy(path), name.Path, time, _logger);
-        }
+        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger);
 
         async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {

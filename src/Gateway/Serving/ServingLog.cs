@@ -42,19 +42,4 @@ internal static partial class ServingLog
 
     [LoggerMessage(EventId = 107, EventName = "Stopping", Level = LogLevel.Information, Message = "Stopping: {Devices} devices are drained and closed.")]
     public static partial void Stopping(ILogger logger, int devices);
-
-    [LoggerMessage(EventId = 111, EventName = "OutageOver", Level = LogLevel.Information, Message = "Volume {Volume}: its store answers again; it is served as before.")]
-    public static partial void OutageOver(ILogger logger, string volume);
-
-    [LoggerMessage(EventId = 112, EventName = "StoreRefuses", Level = LogLevel.Error,
-        Message = "Volume {Volume}: for {Grace} its store has refused the credentials or had no such bucket. Reads of what is not cached say that manual intervention is required. Check the credentials and the bucket: it goes on by itself when they are right.")]
-    public static partial void StoreRefuses(ILogger logger, string volume, TimeSpan grace);
-
-    [LoggerMessage(EventId = 113, EventName = "OutageReadOnly", Level = LogLevel.Error,
-        Message = "Volume {Volume}: no request to its store has succeeded for {Delay}. It is write-protected until one does (onLongOutage: readOnly); what was written stays in its journal. Initiators may have to mount it anew.")]
-    public static partial void OutageReadOnly(ILogger logger, string volume, TimeSpan delay);
-
-    [LoggerMessage(EventId = 114, EventName = "OutageFailed", Level = LogLevel.Error,
-        Message = "Volume {Volume}: no request to its store has succeeded for {Delay}. This path is unavailable until one does (onLongOutage: fail); what was written stays in its journal.")]
-    public static partial void OutageFailed(ILogger logger, string volume, TimeSpan delay);
 }

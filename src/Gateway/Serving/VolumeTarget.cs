@@ -18,7 +18,6 @@ internal sealed class VolumeTarget(
     Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open,
     TcmuBackstore backstore,
     VolumeOptions options,
-    Func<Volume, OutagePolicyDevice> guard,
     TimeProvider time,
     ILogger logger) : IScsiTarget, IBurstTarget, IAsyncDisposable
 {
@@ -34,7 +33,6 @@ internal sealed class VolumeTarget(
     private volatile LogicalUnit? _unit;
     private LogicalUnit? _standby; // Over no volume, while another gateway serves it.
     private BlockGeometry? _geometry; // Of the volume that we wait for; read under the lock.
-    private OutagePolicyDevice? _device;
     private readonly TaskCompletionSource _mustWait = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _needsPerson;
     private volatile BlockError _waitsFor;
@@ -93,7 +91,6 @@ internal sealed class VolumeTarget(
     {
         await _stop.CancelAsync();
         await _opening;
-        if (_device is { } policy) await policy.DisposeAsync();
         if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
         _stop.Dispose();
     }
@@ -150,8 +147,7 @@ internal sealed class VolumeTarget(
         lock (_gate)
         {
             if (_unit is { } unit) return unit;
-            _device = guard(volume);
-            return _unit = new LogicalUnit(_device, UnitOptions(volume.Geometry));
+            return _unit = new LogicalUnit(volume, UnitOptions(volume.Geometry));
         }
     }
 

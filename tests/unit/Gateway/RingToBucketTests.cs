@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Gateway.Backends.File;
-using Gateway.Configuration;
 using Gateway.Scsi;
 using Gateway.Serving;
 using Gateway.Tcmu;
@@ -126,11 +125,8 @@ public sealed class RingToBucketTests : IDisposable
     private VolumeTarget NewTarget(Func<Action<OpeningWait>, CancellationToken, Task<Volume>> open)
     {
         var name = TcmuDeviceName.Parse("tcm-user/0/dev/gateway/local/v");
-        return new VolumeTarget(name, open, new TcmuBackstore(new KernelFiles(), _folder, name), new VolumeOptions(), Guard, TimeProvider.System, NullLogger.Instance);
+        return new VolumeTarget(name, open, new TcmuBackstore(new KernelFiles(), _folder, name), new VolumeOptions(), TimeProvider.System, NullLogger.Instance);
     }
-
-    private static OutagePolicyDevice Guard(Volume volume) =>
-        new(volume, () => null, new OutagePolicy(LongOutageAction.Retry, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1)), "local/v", TimeProvider.System, NullLogger.Instance);
 
     private async Task ServeAsync(FileBlobStore store, Action<Client> use)
     {
