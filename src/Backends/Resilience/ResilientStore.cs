@@ -52,6 +52,7 @@ public sealed class ResilientStore : IAsyncDisposable
         _inner = inner;
         _options = options with { };
         _random = random;
+        Standing = new StoreStanding(time);
         _circuit = new StoreCircuit(_options, time, logger, inner.Description);
         _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
         _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
@@ -72,6 +73,12 @@ public sealed class ResilientStore : IAsyncDisposable
     /// </remarks>
     public IBlobStore Background { get; }
 
+    /// <summary>Since when the store has done nothing: cheap enough to be asked before each command.</summary>
+    public StoreStanding Standing { get; }
+
+    /// <summary>How long a store may refuse credentials, or have no bucket, before a person must be called.</summary>
+    public TimeSpan RefusedGrace => _options.RefusedGrace;
+
     /// <summary>How the store does.</summary>
     public StoreHealth Health
     {
@@ -79,7 +86,7 @@ public sealed class ResilientStore : IAsyncDisposable
         {
             var (state, since, lastError, lastErrorAt) = _circuit.Read();
             return new StoreHealth(state, since, lastError, lastErrorAt,
-                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts));
+                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts), Standing.AwayFor, Standing.RefusedFor);
         }
     }
 
@@ -157,12 +164,21 @@ public sealed class ResilientStore : IAsyncDisposable
         Interlocked.Increment(ref _attempts);
         try
         {
-            return kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            var answer = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            Standing.Done();
+            return answer;
+        }
+        catch (BlobStoreException e)
+        {
+            Standing.Failed(e.Kind, e.Message);
+            throw;
         }
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            Standing.Failed(failure.Kind, failure.Message);
+            throw failure;
         }
     }
 

@@ -22,5 +22,7 @@ public enum CircuitState
 /// <param name="Retries">Repetitions after a failure.</param>
 /// <param name="Rejected">Requests refused without being sent: the circuit was open, or the queue full.</param>
 /// <param name="Timeouts">Attempts that took longer than <see cref="ResilienceOptions.AttemptTimeout"/>.</param>
+/// <param name="AwayFor">As <see cref="StoreStanding.AwayFor"/>.</param>
+/// <param name="RefusedFor">As <see cref="StoreStanding.RefusedFor"/>.</param>
 public readonly record struct StoreHealth(
-    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts);
+    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts, TimeSpan AwayFor, TimeSpan RefusedFor);

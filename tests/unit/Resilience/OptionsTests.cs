@@ -26,6 +26,7 @@ public sealed class OptionsTests
             BackgroundRequests = 0,
             QueueMax = -1,
             HedgeDelay = TimeSpan.FromSeconds(9),
+            RefusedGrace = TimeSpan.FromHours(2),
         };
 
         var named = Faults(options);
