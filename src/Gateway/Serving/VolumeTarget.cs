@@ -18,7 +18,8 @@ internal sealed class VolumeTarget(
     TcmuBackstore backstore,
     VolumeOptions options,
     TimeProvider time,
-    ILogger logger) : IScsiTarget, IBurstTarget, IAsyncDisposable
+    ILogger logger,
+    OutageWatch? outages = null) : IScsiTarget, IBurstTarget, IAsyncDisposable
 {
     /// <summary>What every unit must take, whatever hw_max_sectors says.</summary>
     private const int TransferLengthMinBytes = 64 << 10;
@@ -88,6 +89,7 @@ internal sealed class VolumeTarget(
     {
         await _stop.CancelAsync();
         await _opening;
+        if (outages is not null) await outages.DisposeAsync();
         if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
         _stop.Dispose();
     }
@@ -114,6 +116,12 @@ internal sealed class VolumeTarget(
 
     private async ValueTask ExecuteWhenOpenAsync(ScsiCommand command, CancellationToken cancellationToken)
     {
+        if (outages?.Verdict == BlockError.PathUnavailable && !_opened.Task.IsCompleted)
+        {
+            SenseMapping.Complete(command, BlockError.PathUnavailable);
+            return;
+        }
+
         try
         {
             var volume = (_needsPerson || _waitsFor != BlockError.None) && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
@@ -140,7 +148,7 @@ internal sealed class VolumeTarget(
             var unitOptions = new LogicalUnitOptions { UnitSerial = attributes.UnitSerial, WriteCacheEnabled = _writeCacheEnabled };
             if (attributes.TransferMaxBlocks * volume.Geometry.BlockLengthBytes is { } bytes && bytes < unitOptions.MaximumTransferLengthBytes)
                 unitOptions.MaximumTransferLengthBytes = (int)Math.Max(bytes, TransferLengthMinBytes);
-            return _unit = new LogicalUnit(volume, unitOptions);
+            return _unit = new LogicalUnit(outages is null ? volume : new OutageDevice(volume, outages), unitOptions);
         }
     }
 
