@@ -44,7 +44,10 @@ public enum BlockError
     /// <summary>Another gateway owns the volume and serves it.</summary>
     Standby,
 
-    /// <summary>This gateway lost ownership and nobody serves: the volume is write-protected here.</summary>
+    /// <summary>This gateway has given up serving for now, since its store is away for long: another path may serve.</summary>
+    PathUnavailable,
+
+    /// <summary>Writes are refused: nobody owns the volume, or its store is away for long. Reads are served.</summary>
     WriteProtected,
 
     /// <summary>Stored data failed its check or is missing; <see cref="BlockResult.Lba"/> says where.</summary>

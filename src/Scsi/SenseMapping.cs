@@ -25,6 +25,7 @@ public static class SenseMapping
         BlockError.StoreUnavailable => new(SenseKey.NotReady, 0x04, 0x07), // Operation in progress.
         BlockError.HandingOver => new(SenseKey.NotReady, 0x04, 0x0A), // Asymmetric access state transition.
         BlockError.Standby => new(SenseKey.NotReady, 0x04, 0x0B), // Target port in standby state.
+        BlockError.PathUnavailable => new(SenseKey.NotReady, 0x04, 0x0C), // Target port in unavailable state.
         BlockError.JournalFull => new(SenseKey.NotReady, 0x04, 0x14), // Space allocation in progress.
         BlockError.WriteProtected => SenseCodes.WriteProtected,
         BlockError.SpaceExhausted => new(SenseKey.DataProtect, 0x27, 0x07), // Space allocation failed write protect.

@@ -53,6 +53,9 @@ public sealed record ResilienceOptions : IValidatableObject
     /// </summary>
     public double? HedgePercentile { get; set; }
 
+    /// <summary>How long the store may refuse credentials, or have no bucket, before reads that need it say that a person must help. From 0 to 1 h, default 1 min.</summary>
+    public TimeSpan RefusedGrace { get; set; } = TimeSpan.FromMinutes(1);
+
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
         if (IsOutside(AttemptTimeout, 0.1, 300)) yield return Fault("must be between 0.1 s and 5 minutes", nameof(AttemptTimeout));
@@ -67,6 +70,7 @@ public sealed record ResilienceOptions : IValidatableObject
         if (ForegroundRequests is < 1 or > 10_000) yield return Fault("must be between 1 and 10000", nameof(ForegroundRequests));
         if (BackgroundRequests is < 1 or > 10_000) yield return Fault("must be between 1 and 10000", nameof(BackgroundRequests));
         if (QueueMax is < 0 or > 100_000) yield return Fault("must be between 0 and 100000", nameof(QueueMax));
+        if (IsOutside(RefusedGrace, 0, 3600)) yield return Fault("must be between 0 and 1 hour", nameof(RefusedGrace));
         if (HedgeDelay is { } hedge && (hedge < TimeSpan.FromMilliseconds(1) || hedge >= AttemptTimeout)) yield return Fault("must be at least 1 ms and less than the time for an attempt; or null for none", nameof(HedgeDelay));
         if (HedgePercentile is not (null or (>= 50 and <= 99.9))) yield return Fault("must be between 50 and 99.9; or null for none", nameof(HedgePercentile));
     }

@@ -57,6 +57,7 @@ public sealed class ResilientStore : IAsyncDisposable
         _options = options with { };
         _random = random;
         _time = time;
+        Standing = new StoreStanding(time);
         _circuit = new StoreCircuit(_options, time, logger, inner.Description);
         _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
         _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
@@ -78,6 +79,12 @@ public sealed class ResilientStore : IAsyncDisposable
     /// </remarks>
     public IBlobStore Background { get; }
 
+    /// <summary>Since when the store has done nothing: cheap enough to be asked before each command.</summary>
+    public StoreStanding Standing { get; }
+
+    /// <summary>How long a store may refuse credentials, or have no bucket, before a person must be called.</summary>
+    public TimeSpan RefusedGrace => _options.RefusedGrace;
+
     /// <summary>How the store does.</summary>
     public StoreHealth Health
     {
@@ -85,7 +92,7 @@ public sealed class ResilientStore : IAsyncDisposable
         {
             var (state, since, lastError, lastErrorAt) = _circuit.Read();
             return new StoreHealth(state, since, lastError, lastErrorAt,
-                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts), Volatile.Read(ref _hedged), Volatile.Read(ref _hedgesWon));
+                Volatile.Read(ref _attempts), Volatile.Read(ref _retries), Volatile.Read(ref _rejected), Volatile.Read(ref _timeouts), Volatile.Read(ref _hedged), Volatile.Read(ref _hedgesWon), Standing.AwayFor, Standing.RefusedFor);
         }
     }
 
@@ -163,12 +170,21 @@ public sealed class ResilientStore : IAsyncDisposable
         Interlocked.Increment(ref _attempts);
         try
         {
-            return kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            var answer = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            Standing.Done();
+            return answer;
+        }
+        catch (BlobStoreException e)
+        {
+            Standing.Failed(e.Kind, e.Message);
+            throw;
         }
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            throw new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            Standing.Failed(failure.Kind, failure.Message);
+            throw failure;
         }
     }
 

@@ -24,5 +24,7 @@ public enum CircuitState
 /// <param name="Timeouts">Attempts that took longer than <see cref="ResilienceOptions.AttemptTimeout"/>.</param>
 /// <param name="Hedges">Reads that were sent a second time, since the first took long: what hedging costs.</param>
 /// <param name="HedgesWon">Those of them that were faster: what it gains.</param>
+/// <param name="AwayFor">As <see cref="StoreStanding.AwayFor"/>.</param>
+/// <param name="RefusedFor">As <see cref="StoreStanding.RefusedFor"/>.</param>
 public readonly record struct StoreHealth(
-    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts, long Hedges, long HedgesWon);
+    CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt, long Attempts, long Retries, long Rejected, long Timeouts, long Hedges, long HedgesWon, TimeSpan AwayFor, TimeSpan RefusedFor);

@@ -1,5 +1,6 @@
 using Gateway.Backends.Core;
 using Gateway.Backends.File;
+using Gateway.Backends.Resilience;
 using Gateway.Configuration;
 using Gateway.Scsi;
 using Gateway.Serving;
@@ -18,11 +19,12 @@ internal sealed class BenchTarget : IAsyncDisposable
     public const string VolumeName = "bench";
 
     private readonly IAsyncDisposable? _owned;
+    private readonly FaultInjectingStore? _faults;
     private readonly string? _folder;
 
-    private BenchTarget(string name, IBlockDevice device, MeteredBlobStore? store, IAsyncDisposable? owned, string? folder)
+    private BenchTarget(string name, IBlockDevice device, MeteredBlobStore? store, IAsyncDisposable? owned, string? folder, FaultInjectingStore? faults = null)
     {
-        (Name, Device, Store, _owned, _folder) = (name, device, store, owned, folder);
+        (Name, Device, Store, _owned, _folder, _faults) = (name, device, store, owned, folder, faults);
         Unit = new LogicalUnit(device, new LogicalUnitOptions { MaximumTransferLengthBytes = Workload.BlockMaxBytes });
     }
 
@@ -55,6 +57,31 @@ internal sealed class BenchTarget : IAsyncDisposable
         }
         catch
         {
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>As <see cref="TemporaryAsync"/>, with the store behind faults, and before them what stands before every configured store. They begin with <see cref="BeginFaults"/>.</summary>
+    public static async Task<BenchTarget> TemporaryWithFaultsAsync(
+        string parent, VolumeSpec spec, VolumeOptions options, long journalBytes, int seed, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
+    {
+        var folder = CreateFolder(parent);
+        ResilientStore? store = null;
+        try
+        {
+            var file = new FileBlobStore(new FileStoreOptions { Path = Directory.CreateDirectory(Path.Combine(folder, "store")).FullName }, time);
+            var faults = new FaultInjectingStore(file, new Random(seed), time);
+            store = new ResilientStore(faults, new ResilienceOptions(), time, new Random(seed), logger);
+            var metered = new MeteredBlobStore(store.Foreground);
+            await new VolumeCatalog(metered, time).CreateAsync(VolumeName, spec, cancellationToken);
+            var journal = new JournalOptions { Directory = Path.Combine(folder, "journal"), CapacityBytes = journalBytes };
+            var opener = new VolumeOpener(metered, options, journal, ThisProgram.Owner, time, new Random(1), logger, metered.Beside(store.Background));
+            return new BenchTarget($"a temporary volume in {folder}, with faults", await opener.OpenAsync(VolumeName, cancellationToken), metered, store, folder, faults);
+        }
+        catch
+        {
+            if (store is not null) await store.DisposeAsync();
             Directory.Delete(folder, recursive: true);
             throw;
         }
@@ -103,8 +130,12 @@ internal sealed class BenchTarget : IAsyncDisposable
         return new BenchTarget($"volume {path}", await opener.OpenAsync(path.Volume, cancellationToken), store, null, null);
     }
 
+    /// <summary>From now on until the target is disposed of. Only for a target that was made with faults.</summary>
+    public void BeginFaults(FaultPlan plan) => _faults!.Plan = plan;
+
     public async ValueTask DisposeAsync()
     {
+        if (_faults is not null) _faults.Plan = FaultPlan.None;
         try
         {
             if (Volume is { } volume) await volume.DisposeAsync();

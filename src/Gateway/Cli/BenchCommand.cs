@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
+using Gateway.Backends.Core;
 using Gateway.Bench;
 using Gateway.Configuration;
 using Gateway.Tcmu;
@@ -39,7 +40,14 @@ internal static class BenchCommand
     private static readonly Option<long> Cache = Size("--cache", "Read cache in memory of a temporary volume.", new VolumeOptions().CacheBytes);
     private static readonly Option<double> BusyPoll = new("--busy-poll") { Description = "How long the ring's thread spins before it sleeps.", HelpName = "MICROSECONDS" };
     private static readonly Option<bool> Overwrite = new("--overwrite") { Description = "Allows a load that writes to destroy the data of STORE/VOLUME." };
-    private static readonly Option<ulong> Seed = new("--seed") { Description = "Decides addresses and data.", DefaultValueFactory = _ => 1, HelpName = "N" };
+    private static readonly Option<FaultPlan?> Fault = new("--fault")
+    {
+        Description = $"What goes wrong with the store of a temporary volume while it is measured, for example 'unavailable=0.15,reset=0.15,slow=0.05:10s'. {FaultPlan.Syntax}",
+        CustomParser = ParseFault,
+        HelpName = "FAULTS",
+    };
+
+    private static readonly Option<ulong> Seed = new("--seed") { Description = "Decides addresses, data and faults.", DefaultValueFactory = _ => 1, HelpName = "N" };
     private static readonly Option<string> Output = new("--output", "-o") { Description = "Form of the output: text or json.", DefaultValueFactory = _ => TextOutput, HelpName = "FORM" };
 
     public static Command Build()
@@ -47,7 +55,7 @@ internal static class BenchCommand
         Output.AcceptOnlyFromAmong(TextOutput, JsonOutput);
         var command = new Command("bench", "Measures a device through the ring protocol, with the kernel's side simulated. Needs neither root nor TCMU. Ctrl-C prints what was measured so far.")
         {
-            Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Rate, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Seed, Output,
+            Target, Directory, Pattern, BlockSize, Depth, Runtime, Ramp, Number, Rate, Span, Fsync, Fua, Cache, BusyPoll, Overwrite, Fault, Seed, Output,
         };
         command.Subcommands.Add(S3BenchCommand.Build());
         command.Subcommands.Add(BenchSuiteCommand.Build());
@@ -77,16 +85,19 @@ internal static class BenchCommand
         using var host = ServeCommand.NewHostBuilder(LogLevel.Warning).Build();
         var logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Gateway.Volumes");
         var name = result.GetValue(Target)!;
+        var faults = result.GetValue(Fault);
+        if (faults is not null && name != BenchTarget.TemporaryName) throw new ConfigurationException("--fault is for --target temporary: other targets have no store, or one with data of yours.");
         if (name is BenchTarget.NullName or BenchTarget.TemporaryName)
         {
             var size = workload.SpanBytes == 0 ? SizeDefaultBytes : workload.SpanBytes;
             // What no target could do is refused before one is made.
             if (workload.Fault(VolumeSpec.BlockSizeDefaultBytes, size) is { } fault) throw new ConfigurationException(fault);
+            var (directory, spec, options, journalBytes) = (result.GetValue(Directory)!, new VolumeSpec(size, VolumeSpec.BlockSizeDefaultBytes), new VolumeOptions { CacheBytes = result.GetValue(Cache) }, new JournalOptions().CapacityBytes);
             await using var target = name == BenchTarget.NullName ? BenchTarget.Null(size, VolumeSpec.BlockSizeDefaultBytes)
-                : await BenchTarget.TemporaryAsync(
-                    result.GetValue(Directory)!, new VolumeSpec(size, VolumeSpec.BlockSizeDefaultBytes), new VolumeOptions { CacheBytes = result.GetValue(Cache) },
-                    new JournalOptions().CapacityBytes, time, logger, cancellationToken);
+                : faults is null ? await BenchTarget.TemporaryAsync(directory, spec, options, journalBytes, time, logger, cancellationToken)
+                : await BenchTarget.TemporaryWithFaultsAsync(directory, spec, options, journalBytes, unchecked((int)workload.Seed), time, logger, cancellationToken);
             if (workload.Reads && target.Volume is not null) await BenchRun.FillAsync(target, size, time, cancellationToken);
+            if (faults is not null) target.BeginFaults(faults);
             await MeasureAsync(result, target, workload, ring, time, cancellationToken);
             return;
         }
@@ -108,6 +119,19 @@ internal static class BenchCommand
         if (result.GetValue(Output) == JsonOutput) await writer.WriteLineAsync(JsonSerializer.Serialize(report, BenchJson.Default.BenchReport));
         else await report.WriteTextAsync(writer);
         await writer.FlushAsync(CancellationToken.None);
+    }
+
+    private static FaultPlan? ParseFault(ArgumentResult argument)
+    {
+        try
+        {
+            return FaultPlan.Parse(argument.Tokens[0].Value);
+        }
+        catch (FormatException e)
+        {
+            argument.AddError($"--fault: {e.Message}");
+            return null;
+        }
     }
 
     private static Option<long> Size(string name, string description, long value)

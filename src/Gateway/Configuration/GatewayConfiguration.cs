@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Gateway.Backends.File;
 using Gateway.Backends.Resilience;
 using Gateway.Backends.S3;
+using Gateway.Serving;
 using Gateway.Volumes;
 
 namespace Gateway.Configuration;
@@ -63,6 +64,13 @@ internal sealed record GatewayConfiguration
         CloseTimeout = TimeSpan.FromSeconds(Volumes.CloseTimeoutSeconds),
     };
 
+    /// <summary>What initiators of a volume are told when its store has been away for long.</summary>
+    public OutageOptions ToOutageOptions(VolumePath volume)
+    {
+        var own = Volumes.Each.GetValueOrDefault(volume.ToString());
+        return new OutageOptions(own?.OnLongOutage ?? Volumes.OnLongOutage, TimeSpan.FromSeconds(own?.LongOutageSeconds ?? Volumes.LongOutageSeconds));
+    }
+
     private IEnumerable<string> Faults()
     {
         if (Stores.Count == 0) yield return "stores: at least one store is needed, for example \"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" } }";
@@ -81,6 +89,7 @@ internal sealed record GatewayConfiguration
             if (name.Split('/') is not [var store, var path] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(path))
                 yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
             if (volume.LeaseSeconds is { } seconds && !VolumesSection.IsLease(seconds)) yield return $"volumes.each.{name}.{VolumesSection.LeaseFault}";
+            if (volume.LongOutageSeconds is { } outage && !VolumesSection.IsLongOutage(outage)) yield return $"volumes.each.{name}.{VolumesSection.LongOutageFault}";
         }
 
         if (Journal.Directory is null)
@@ -228,6 +237,9 @@ internal sealed record ResilienceSection
     /// <summary>Percent of the reads that are answered before one is sent a second time. Default null: never.</summary>
     public double? HedgePercentile { get; set; }
 
+    /// <summary>Seconds that the store may refuse credentials before reads say that a person must help. Default 60.</summary>
+    public double RefusedGraceSeconds { get; set; } = Default.RefusedGrace.TotalSeconds;
+
     public ResilienceOptions ToOptions() => new()
     {
         AttemptTimeout = Seconds(AttemptTimeoutSeconds),
@@ -242,6 +254,7 @@ internal sealed record ResilienceSection
         ForegroundRequests = ForegroundRequests,
         BackgroundRequests = BackgroundRequests,
         QueueMax = QueueMax,
+        RefusedGrace = Seconds(RefusedGraceSeconds),
         HedgeDelay = HedgeDelaySeconds is { } seconds ? Seconds(seconds) : null,
         HedgePercentile = HedgePercentile,
     };
@@ -255,7 +268,7 @@ internal sealed record ResilienceSection
     private static string NameOf(string option) => JsonNamingPolicy.CamelCase.ConvertName(option) + option switch
     {
         nameof(ResilienceOptions.AttemptTimeout) or nameof(ResilienceOptions.RetryDelayMin) or nameof(ResilienceOptions.RetryDelayMax) or nameof(ResilienceOptions.RetryAfterMax)
-            or nameof(ResilienceOptions.SamplingWindow) or nameof(ResilienceOptions.BreakDuration) or nameof(ResilienceOptions.HedgeDelay) => "Seconds",
+            or nameof(ResilienceOptions.SamplingWindow) or nameof(ResilienceOptions.BreakDuration) or nameof(ResilienceOptions.HedgeDelay) or nameof(ResilienceOptions.RefusedGrace) => "Seconds",
         _ => "",
     };
 }
@@ -271,6 +284,12 @@ internal sealed record VolumeSection
 
     /// <summary>Default: that of all volumes.</summary>
     public Durability? Durability { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public LongOutagePolicy? OnLongOutage { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public double? LongOutageSeconds { get; set; }
 }
 
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
@@ -278,6 +297,14 @@ internal sealed record VolumesSection
 {
     /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
     public Durability Durability { get; set; } = Durability.Journal;
+
+    public const string LongOutageFault = "longOutageSeconds: must be between 10 and 604800 (a week)";
+
+    /// <summary>What commands end in once the store has been away for long: "retry", "readOnly" or "fail". Default retry.</summary>
+    public LongOutagePolicy OnLongOutage { get; set; } = LongOutagePolicy.Retry;
+
+    /// <summary>Seconds of an outage from which on it is long. Default 600.</summary>
+    public double LongOutageSeconds { get; set; } = 600;
 
     public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
 
@@ -323,11 +350,14 @@ internal sealed record VolumesSection
     /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 4.</summary>
     public double CloseTimeoutSeconds { get; set; } = 4;
 
+    public static bool IsLongOutage(double seconds) => seconds is >= 10 and <= 604_800;
+
     public static bool IsLease(double seconds) => seconds is 0 or (>= 10 and <= 600);
 
     public IEnumerable<string> Faults()
     {
         if (!IsLease(LeaseSeconds)) yield return LeaseFault;
+        if (!IsLongOutage(LongOutageSeconds)) yield return LongOutageFault;
         if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
         if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
         if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
@@ -348,6 +378,9 @@ internal sealed class ConfigurationException(string message) : Exception(message
 /// <summary>"whenSilent" and "never", and no numbers.</summary>
 internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
+/// <summary>"retry", "readOnly" and "fail", and no numbers.</summary>
+internal sealed class LongOutagePolicyConverter() : JsonStringEnumConverter<LongOutagePolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
 /// <summary>"journal" and "bucket", and no numbers.</summary>
 internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
@@ -356,6 +389,6 @@ internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutagePolicyConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

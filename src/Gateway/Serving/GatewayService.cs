@@ -124,7 +124,12 @@ internal sealed class GatewayService(
         await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
         {
             var session = new DeviceSession(device, NewTarget(device.Name), _opener, StopTimeout, time, _ringLogger);
-            if (!_sessions.TryAdd(device.Minor, session)) return; // Its event was faster.
+            if (!_sessions.TryAdd(device.Minor, session))
+            {
+                await session.Target.DisposeAsync(); // Its event was faster.
+                return;
+            }
+
             session.Target.OpenInBackground();
             try
             {
@@ -148,7 +153,12 @@ internal sealed class GatewayService(
         }
 
         var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, StopTimeout, time, _ringLogger);
-        if (!_sessions.TryAdd(added.Minor, session)) return 0; // The scan was faster.
+        if (!_sessions.TryAdd(added.Minor, session))
+        {
+            await session.Target.DisposeAsync(); // The scan was faster.
+            return 0;
+        }
+
         try
         {
             await session.Target.OpenAsync(stoppingToken);
@@ -220,7 +230,7 @@ internal sealed class GatewayService(
     {
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
         var deadline = ReadDeadline(name, backstore);
-        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger);
+        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger, NewOutageWatch(name));
 
         async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {
@@ -237,6 +247,20 @@ internal sealed class GatewayService(
             if (fault is null) return volume;
             await volume.DisposeAsync();
             throw new VolumeException(VolumeErrorKind.InvalidArgument, $"The device's {fault}. Make the device anew with the volume's values.");
+        }
+    }
+
+    /// <summary>None for a device whose volume's store is not known: it is never opened, and its log says why.</summary>
+    private OutageWatch? NewOutageWatch(TcmuDeviceName name)
+    {
+        try
+        {
+            var path = VolumePath.Parse(name.Path);
+            return new OutageWatch(name, stores.GetResilient(path.Store), configuration.ToOutageOptions(path), time, _logger);
+        }
+        catch (ConfigurationException)
+        {
+            return null;
         }
     }
 }

@@ -37,6 +37,18 @@ internal static partial class ServingLog
         Message = "Device {Device}: its cmd_time_out is {KernelTimeout}. A command that takes longer is failed by the kernel, which tells nobody here, and a late write may still take effect after its initiator has repeated it. Write 0 to attrib/cmd_time_out before the device is exported: the gateway has a time limit of its own, now {CommandTimeout}.")]
     public static partial void KernelTimesOut(ILogger logger, TcmuDeviceName device, TimeSpan kernelTimeout, TimeSpan commandTimeout);
 
+    [LoggerMessage(EventId = 111, EventName = "LongOutageReadOnly", Level = LogLevel.Error,
+        Message = "Device {Device}: its store has been away for {After}, so writes are refused (DATA PROTECT) until it is back. Bring the store back; then have initiators mount again what they turned read-only. Last failure: {LastFailure}")]
+    public static partial void LongOutageReadOnly(ILogger logger, TcmuDeviceName device, TimeSpan after, string? lastFailure);
+
+    [LoggerMessage(EventId = 112, EventName = "LongOutageFail", Level = LogLevel.Error,
+        Message = "Device {Device}: its store has been away for {After}, so all its commands are refused (target port unavailable) until it is back, and multipath takes another path. See that another gateway reaches the store and serves the volume, or bring the store back. Last failure: {LastFailure}")]
+    public static partial void LongOutageFail(ILogger logger, TcmuDeviceName device, TimeSpan after, string? lastFailure);
+
+    [LoggerMessage(EventId = 113, EventName = "LongOutageEnds", Level = LogLevel.Warning,
+        Message = "Device {Device}: its store is back, and commands are served again; they were refused for {Refused}. Look for initiators that gave up meanwhile: file systems mounted read-only, failed paths.")]
+    public static partial void LongOutageEnds(ILogger logger, TcmuDeviceName device, TimeSpan refused);
+
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
     public static partial void CannotServe(ILogger logger, string reason);
 

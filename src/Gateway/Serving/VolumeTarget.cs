@@ -19,7 +19,8 @@ internal sealed class VolumeTarget(
     TcmuBackstore backstore,
     VolumeOptions options,
     TimeProvider time,
-    ILogger logger) : IScsiTarget, IBurstTarget, IAsyncDisposable
+    ILogger logger,
+    OutageWatch? outages = null) : IScsiTarget, IBurstTarget, IAsyncDisposable
 {
     /// <summary>What every unit must take, whatever hw_max_sectors says.</summary>
     private const int TransferLengthMinBytes = 64 << 10;
@@ -91,6 +92,7 @@ internal sealed class VolumeTarget(
     {
         await _stop.CancelAsync();
         await _opening;
+        if (outages is not null) await outages.DisposeAsync();
         if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
         _stop.Dispose();
     }
@@ -126,6 +128,7 @@ internal sealed class VolumeTarget(
                 return;
             }
 
+            if (!_opened.Task.IsCompleted && outages?.Verdict == BlockError.PathUnavailable) throw new TimeoutException();
             var volume = (_needsPerson || _waitsFor != BlockError.None) && !_opened.Task.IsCompleted ? throw new TimeoutException() : await _opened.Task.WaitAsync(options.CommandTimeout, time, cancellationToken);
             await GetUnit(volume).ExecuteAsync(command, cancellationToken);
         }
@@ -139,7 +142,7 @@ internal sealed class VolumeTarget(
         }
     }
 
-    private BlockError ReasonNotOpen() => _needsPerson ? BlockError.Offline : _waitsFor is not BlockError.None and var reason ? reason : BlockError.BecomingReady;
+    private BlockError ReasonNotOpen() => outages?.Verdict == BlockError.PathUnavailable ? BlockError.PathUnavailable : _needsPerson ? BlockError.Offline : _waitsFor is not BlockError.None and var reason ? reason : BlockError.BecomingReady;
 
     /// <summary>Made with the first command: by then the device's serial number is set for good, since LIO refuses changes once it is exported.</summary>
     private LogicalUnit GetUnit(Volume volume)
@@ -147,7 +150,7 @@ internal sealed class VolumeTarget(
         lock (_gate)
         {
             if (_unit is { } unit) return unit;
-            return _unit = new LogicalUnit(volume, UnitOptions(volume.Geometry));
+            return _unit = new LogicalUnit(outages is null ? volume : new OutageDevice(volume, outages), UnitOptions(volume.Geometry));
         }
     }
 

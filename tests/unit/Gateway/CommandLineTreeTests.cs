@@ -11,9 +11,18 @@ public sealed class CommandLineTreeTests
     [InlineData("volume", "create", "local/d1", "--size", "1GiB")]
     [InlineData("volume", "list", "--output", "json")]
     [InlineData("bench", "--rw", "randwrite", "--bs", "4k", "--iodepth", "32", "--fsync", "1", "--target", "temporary")]
+    [InlineData("bench", "--target", "temporary", "--fault", "unavailable=0.15,reset=0.15,slow=0.05:10s,latency=20ms,jitter=5ms,bandwidth=100")]
     [InlineData("bench", "s3", "--bucket", "b")]
     [InlineData("bench", "suite", "--only", "ring_null")]
     public void Parse_CommandOfTheManual_IsUnderstood(params string[] arguments) => Assert.Empty(CommandLine.Build().Parse(arguments).Errors);
+
+    [Theory]
+    [InlineData("unavailable", "'unavailable' is no fault")]
+    [InlineData("broken=1", "There is no fault 'broken'")]
+    [InlineData("unavailable=2", "unavailable: a share is from 0 to 1")]
+    [InlineData("slow=0.1", "write how slow")]
+    public void Parse_BenchWithABadFault_SaysWhatIsWrong(string fault, string message) =>
+        Assert.Contains(message, Assert.Single(CommandLine.Build().Parse(["bench", "--target", "temporary", "--fault", fault]).Errors).Message, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("4x")]

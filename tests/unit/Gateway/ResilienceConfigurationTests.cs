@@ -18,6 +18,7 @@ public sealed class ResilienceConfigurationTests : IDisposable
     [InlineData("""{ "retries": 21 }""", "stores.s.resilience.retries: must be between 0 and 20")]
     [InlineData("""{ "breakDurationSeconds": 2.1 }""", "stores.s.resilience.breakDurationSeconds: must be between 0.1 s and 2 s")]
     [InlineData("""{ "hedgeDelaySeconds": 8 }""", "stores.s.resilience.hedgeDelaySeconds: ")]
+    [InlineData("""{ "refusedGraceSeconds": 3601 }""", "stores.s.resilience.refusedGraceSeconds: must be between 0 and 1 hour")]
     [InlineData("""{ "failureRatio": 1.5 }""", "stores.s.resilience.failureRatio: must be between 0.1 and 1")]
     [InlineData("""{ "hedge": 1 }""", "hedge")]
     public void Load_SettingThatCannotHold_IsRefusedByName(string resilience, string fault) =>
@@ -29,7 +30,7 @@ public sealed class ResilienceConfigurationTests : IDisposable
         var section = Load("""
             {
               "attemptTimeoutSeconds": 5, "retries": 7, "retryDelayMinSeconds": 0.2, "retryDelayMaxSeconds": 4, "retryAfterMaxSeconds": 9, "failureRatio": 0.5, "samplingWindowSeconds": 6,
-              "minimumThroughput": 8, "breakDurationSeconds": 1.5, "foregroundRequests": 100, "backgroundRequests": 50, "queueMax": 10, "hedgeDelaySeconds": 0.25, "hedgePercentile": 95
+              "minimumThroughput": 8, "breakDurationSeconds": 1.5, "foregroundRequests": 100, "backgroundRequests": 50, "queueMax": 10, "hedgeDelaySeconds": 0.25, "hedgePercentile": 95, "refusedGraceSeconds": 90
             }
             """).Stores["s"];
 
@@ -49,6 +50,7 @@ public sealed class ResilienceConfigurationTests : IDisposable
             QueueMax = 10,
             HedgeDelay = TimeSpan.FromSeconds(0.25),
             HedgePercentile = 95,
+            RefusedGrace = TimeSpan.FromSeconds(90),
         };
         Assert.Equal(expected, section.Resilience.ToOptions());
         Assert.Equal(150, section.ToS3Options().MaxConnections);

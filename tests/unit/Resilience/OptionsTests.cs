@@ -27,6 +27,7 @@ public sealed class OptionsTests
             QueueMax = -1,
             HedgeDelay = TimeSpan.FromSeconds(9),
             HedgePercentile = 100,
+            RefusedGrace = TimeSpan.FromHours(2),
         };
 
         var named = Faults(options);

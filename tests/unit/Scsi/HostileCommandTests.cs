@@ -27,8 +27,8 @@ public sealed class HostileCommandTests
             var buffer = buffers[random.Next(buffers.Length)];
             if (random.Next(2) == 0) buffer.Set(NextList(random, buffer.LengthBytes));
             if (random.Next(50) == 0) world.Unit.RaiseUnitAttention((UnitAttention)random.Next(4));
-            world.Device.Failure = random.Next(20) == 0 ? new((BlockError)random.Next(1, 10), (ulong)random.NextInt64()) : BlockResult.Success;
-            world.Device.Readiness = random.Next(20) == 0 ? (BlockError)random.Next(1, 10) : BlockResult.Success;
+            world.Device.Failure = random.Next(20) == 0 ? new((BlockError)random.Next(1, 11), (ulong)random.NextInt64()) : BlockResult.Success;
+            world.Device.Readiness = random.Next(20) == 0 ? (BlockError)random.Next(1, 11) : BlockResult.Success;
 
             var changes = world.Device.Writes + world.Device.Zeroes;
             command.Begin(cdb);

@@ -11,6 +11,7 @@ public sealed class ReadinessTests
         { BlockError.Offline, SenseKey.NotReady, 0x04, 0x03 },
         { BlockError.HandingOver, SenseKey.NotReady, 0x04, 0x0A },
         { BlockError.Standby, SenseKey.NotReady, 0x04, 0x0B },
+        { BlockError.PathUnavailable, SenseKey.NotReady, 0x04, 0x0C },
         { BlockError.WriteProtected, SenseKey.DataProtect, 0x27, 0x00 },
         { BlockError.Corrupt, SenseKey.MediumError, 0x11, 0x00 },
         { BlockError.SpaceExhausted, SenseKey.DataProtect, 0x27, 0x07 },

@@ -48,6 +48,27 @@ public class VolumeFailureTests
         Assert.Contains(world.Store.Blobs.Keys, k => k.Contains("/log/", StringComparison.Ordinal));
     }
 
+    /// <summary>Only a person can end these, and who knows when.</summary>
+    [Theory]
+    [InlineData(BlobErrorKind.AccessDenied)]
+    [InlineData(BlobErrorKind.ContainerMissing)]
+    [InlineData(BlobErrorKind.Rejected)]
+    public async Task Volume_StoreRefusesManyTimes_UploadsTryAgainUntilItTakesThem(BlobErrorKind kind)
+    {
+        await using var world = new VolumeWorld();
+        await world.CreateAsync();
+        var refusals = 0;
+        var store = new FaultyBlobStore(world.Store, 1, TimeProvider.System);
+        await world.OpenAsync(store);
+        store.BeforeRequest = (_, _, _) => Interlocked.Increment(ref refusals) <= 100 ? throw new BlobStoreException(kind, "By design of the test.") : default;
+        await world.WriteAsync(0, VolumeWorld.Tagged(1, 8));
+
+        await world.Volume.DrainAsync(default);
+
+        Assert.True(refusals > 100);
+        Assert.True(world.Volume.Readiness.IsSuccess);
+    }
+
     [Fact]
     public async Task Volume_StoreThrowsWhatItMustNotOnARead_SaysSoAndRecovers()
     {
