@@ -69,6 +69,7 @@ public class TakeoverTests
 
         Assert.False(opening.IsCompleted);
         Assert.Equal(BlockError.Standby, second.Waits[^1].Error);
+        Assert.Matches("^first serves it \\(epoch 1, last sign of life .+Z by its clock\\)\\. This gateway takes over when .+ 'tcmu-gateway volume takeover ", second.Waits[^1].Reason);
         Assert.Single(world.Epochs);
         Assert.True((await first.WriteAsync(1)).IsSuccess);
 
