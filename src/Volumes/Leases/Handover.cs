@@ -106,10 +106,13 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
     public async Task<OpeningFacts> ReadFactsAsync(LogState state, long newestEpoch, JournalSuperblock? journal, HeartbeatWatch? watch, CancellationToken cancellationToken)
     {
         var served = Math.Min(state.NewestTakeover?.Epoch ?? 0, newestEpoch);
-        var release = newestEpoch == 0 ? null : await Heartbeat.ReadReleaseAsync(store, state.Keys, state.Volume.Id, newestEpoch, cancellationToken);
+        // At once: a release stays, so one that is not there was not there either when the signs of life were read.
+        var releaseRead = newestEpoch == 0 ? Task.FromResult<ReleaseRecord?>(null) : Heartbeat.ReadReleaseAsync(store, state.Keys, state.Volume.Id, newestEpoch, cancellationToken).AsTask();
         var sentAt = time.GetTimestamp();
-        var heartbeat = await Heartbeat.ReadBytesAsync(store, state.Keys.HeartbeatKey, cancellationToken);
-        var handover = await Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken);
+        var heartbeatRead = Heartbeat.ReadBytesAsync(store, state.Keys.HeartbeatKey, cancellationToken).AsTask();
+        var handoverRead = Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken).AsTask();
+        await Task.WhenAll(releaseRead, heartbeatRead, handoverRead);
+        var (release, heartbeat, handover) = (await releaseRead, await heartbeatRead, await handoverRead);
         watch?.Observe(newestEpoch, [.. heartbeat, .. handover], sentAt);
         var others = new List<EpochRecord>();
         ReleaseRecord? earlier = null;

@@ -81,17 +81,17 @@ internal sealed record LogState
 
     private static async Task<LogState> LoadOnceAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
-        await RefuseUnknownFoldersAsync(store, keys, cancellationToken);
-        var volume = await ReadVolumeAsync(store, keys, cancellationToken);
-        var newestEpoch = await NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken);
-        EpochRecord? newest = null;
-        if (newestEpoch > 0)
-        {
-            var name = keys.Epoch(newestEpoch);
-            newest = RecordCodec.DecodeEpoch(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, newestEpoch);
-        }
-
-        var root = await ReadRootAsync(store, keys, volume, cancellationToken);
+        // A restart waits for each request here, so those that do not depend on each other go out together. The order of the others matters:
+        // epochs, checkpoint, segments, takeovers.
+        var folders = RefuseUnknownFoldersAsync(store, keys, cancellationToken);
+        var volumeRead = ReadVolumeAsync(store, keys, cancellationToken);
+        var epochRead = NewestNumberAsync(store, keys, keys.EpochPrefix, keys.Epoch, cancellationToken);
+        await Task.WhenAll(folders, volumeRead, epochRead);
+        var (volume, newestEpoch) = (await volumeRead, await epochRead);
+        var recordRead = ReadEpochAsync(store, keys, volume, newestEpoch, cancellationToken);
+        var rootRead = ReadRootAsync(store, keys, volume, cancellationToken);
+        await Task.WhenAll(recordRead, rootRead);
+        var (newest, root) = (await recordRead, await rootRead);
         var covered = root?.Position ?? default;
         // Segments first: whoever is being fenced, or fences us, may add one at any time, and its takeover came before it.
         var listed = await ListSegmentsAsync(store, keys, covered, cancellationToken);
@@ -111,6 +111,14 @@ internal sealed record LogState
             Root = root,
             Segments = await ValidLogAsync(store, keys, takeovers, newestTakeover, covered, listed, cancellationToken),
         };
+    }
+
+    /// <summary>The record of an epoch; null for 0, which there is none of.</summary>
+    private static async Task<EpochRecord?> ReadEpochAsync(IBlobStore store, VolumeKeys keys, VolumeRecord volume, long epoch, CancellationToken cancellationToken)
+    {
+        if (epoch == 0) return null;
+        var name = keys.Epoch(epoch);
+        return RecordCodec.DecodeEpoch(await ReadRecordAsync(store, name, cancellationToken), name.Value, volume.Id, epoch);
     }
 
     /// <summary>Reads the newest volume record.</summary>

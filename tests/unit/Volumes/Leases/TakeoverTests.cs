@@ -39,6 +39,27 @@ public class TakeoverTests
         await restarted.Volume.DisposeAsync();
     });
 
+    /// <summary>What a planned restart waits for, beside the upload of what was not there yet: requests one after the other. On a store far away they are the stall.</summary>
+    [Fact]
+    public void Restart_Planned_TakesFewRequestsInARow() => LeaseWorld.Run(async world =>
+    {
+        var request = TimeSpan.FromMilliseconds(100);
+        var gateway = world.NewGateway("first");
+        await gateway.OpenAsync();
+        await gateway.WriteAsync(1, fua: true);
+        gateway.Store.BeforeRequest = (_, _, cancellation) => new(Task.Delay(request, world.Time, cancellation));
+        var stoppedAt = world.Time.Now;
+
+        await gateway.Volume.DisposeAsync();
+        var closedAt = world.Time.Now;
+        await gateway.OpenAsync();
+        var openedAt = world.Time.Now;
+
+        Assert.InRange((closedAt - stoppedAt) / request, 1, 6);
+        Assert.InRange((openedAt - closedAt) / request, 1, 34);
+        await gateway.Volume.DisposeAsync();
+    });
+
     [Fact]
     public void Open_AfterAKillElsewhere_WaitsForSilenceAndForTheLease() => LeaseWorld.Run(async world =>
     {
