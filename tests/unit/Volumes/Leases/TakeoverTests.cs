@@ -244,6 +244,25 @@ public class TakeoverTests
         await next.Volume.DisposeAsync();
     });
 
+    /// <summary>A service manager that waits for longer kills the process; the host's other volumes wait for its end.</summary>
+    [Fact]
+    public void Close_StoreAway_EndsSoonAndTheJournalKeepsTheWrites() => LeaseWorld.Run(async world =>
+    {
+        var writer = await world.ServingAsync("a");
+        writer.Store.BeforeRequest = (_, _, cancellation) => new(Task.Delay(Timeout.InfiniteTimeSpan, world.Time, cancellation)); // A black hole.
+        await writer.WriteAsync(7, fua: true);
+        var before = world.Time.Now;
+
+        await writer.Volume.DisposeAsync();
+        var after = world.Time.Now;
+        writer.Store.BeforeRequest = null;
+        await writer.OpenAsync();
+
+        Assert.InRange(after - before, TimeSpan.Zero, writer.Options.CloseTimeout + TimeSpan.FromSeconds(1.5));
+        Assert.Equal(VolumeWorld.Tagged(7, 8), await writer.ReadAsync());
+        await writer.Volume.DisposeAsync();
+    });
+
     [Fact]
     public void Close_OfAFencedWriter_ReleasesNothing() => LeaseWorld.Run(async world =>
     {
