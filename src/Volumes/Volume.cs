@@ -24,8 +24,8 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     /// <summary>Longest piece of a write that is journaled as one: a longer one is not atomic.</summary>
     private const int WriteMaxBytes = 8 << 20;
 
-    /// <summary>For the release of a volume whose store did not take the rest of its journal in time.</summary>
-    private static readonly TimeSpan LastWordTimeout = TimeSpan.FromSeconds(1);
+    /// <summary>What is left for the release once <see cref="VolumeOptions.CloseTimeout"/> went by without the journal having been emptied.</summary>
+    private static readonly TimeSpan ReleaseTimeoutLate = TimeSpan.FromSeconds(1);
 
     private readonly IBlobStore _background;
     private readonly VolumeRecord _record;
@@ -149,7 +149,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0) return;
         await _appender.DisposeAsync();
-        var patience = _options.CloseTimeout;
+        var isLate = false;
         if (_state == BlockError.None)
         {
             try
@@ -158,19 +158,19 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
             }
             catch (TimeoutException)
             {
-                // The store is away or slow; the journal keeps what is left. One try to say so, and no more: whoever stops us waits.
-                patience = patience < LastWordTimeout ? patience : LastWordTimeout;
+                // The store is away or slow; the journal keeps what is left. It has had its time: no checkpoint, and a last word if it takes one.
+                isLate = true;
             }
         }
 
-        if (_state == BlockError.None && patience == _options.CloseTimeout) await _housekeeper.CloseAsync();
+        if (_state == BlockError.None && !isLate) await _housekeeper.CloseAsync();
         await _housekeeper.DisposeAsync();
         await _uploader.DisposeAsync();
         await _reader.DisposeAsync();
         _completions.Fail(BlockError.Offline);
         await _lease.DisposeAsync();
         _completions.Dispose();
-        if (_state == BlockError.None) await ReleaseAsync(patience);
+        if (_state == BlockError.None) await ReleaseAsync(isLate && _options.CloseTimeout > ReleaseTimeoutLate ? ReleaseTimeoutLate : _options.CloseTimeout);
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _journal.Dispose();
@@ -291,7 +291,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     }
 
     /// <summary>Tells other gateways that they need not wait for our lease: nothing is acknowledged any more.</summary>
-    private async Task ReleaseAsync(TimeSpan patience)
+    private async Task ReleaseAsync(TimeSpan limit)
     {
         // The appender has flushed all of it: what is not in the bucket is missing to whoever opens without this journal.
         var progress = _completions.Ledger.Progress;
@@ -309,7 +309,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         };
         try
         {
-            using var timeout = new CancellationTokenSource(patience, _time);
+            using var timeout = new CancellationTokenSource(limit, _time);
             await Heartbeat.ReleaseAsync(_background, _identity.Keys, _record.Id, release, timeout.Token).AsTask().WaitAsync(timeout.Token);
             VolumeLog.Released(_logger, Name, Epoch, release.LastWriteFlushed > release.LastWriteInBucket ? ", once this journal has been sent" : "");
         }

@@ -92,7 +92,7 @@ public sealed record VolumeOptions
     /// <summary>Bound on that pause. Default 10 s.</summary>
     public TimeSpan RetryDelayMax { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long closing a volume tries to bring the journal's content to the bucket; what is left stays in the journal. Default 4 s.</summary>
+    /// <summary>How long closing a volume tries to bring the journal's content to the bucket; what is left stays in the journal, and the release then gets one second more. Default 4 s.</summary>
     public TimeSpan CloseTimeout { get; set; } = TimeSpan.FromSeconds(4);
 }
 

@@ -15,6 +15,15 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
 
     public IEnumerable<string> Names => configuration.Stores.Keys.Order(StringComparer.Ordinal);
 
+    /// <summary>How the stores do that are in use.</summary>
+    public IReadOnlyList<(string Name, StoreHealth Health)> Health
+    {
+        get
+        {
+            lock (_gate) return [.. _stores.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Key, s.Value.Health))];
+        }
+    }
+
     /// <summary>The store for what a command or a person waits for.</summary>
     /// <exception cref="ConfigurationException">No store has that name.</exception>
     public IBlobStore Get(string name) => GetResilient(name).Foreground;

@@ -29,19 +29,23 @@ internal sealed class GatewayService(
     private const int StatusInvalid = -22;
     private const int StatusNotSupported = -95;
 
+    /// <summary>Commands in flight at a stop may take this long: those that wait for a store then end in BUSY, which initiators repeat to the successor.</summary>
+    internal static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(1);
+
+    /// <summary>How soon the service manager learns of a change.</summary>
+    private static readonly TimeSpan StatusEvery = TimeSpan.FromSeconds(1);
+
     private readonly ConcurrentDictionary<uint, DeviceSession> _sessions = new();
     private readonly KernelFiles _files = new();
     private readonly ILogger _logger = loggers.CreateLogger("Gateway.Serving");
     private readonly ILogger _ringLogger = loggers.CreateLogger("Gateway.Tcmu");
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
-    // What waits longer than this waits for the store: it is answered BUSY, which initiators repeat without counting, to whoever serves then.
-    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(1);
-
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        var status = TellStatusAsync(stoppingToken);
         try
         {
             await RunAsync(stoppingToken);
@@ -60,6 +64,24 @@ internal sealed class GatewayService(
         {
             ServingLog.Stopping(_logger, _sessions.Count);
             await Task.WhenAll(_sessions.Values.Select(s => s.DisposeAsync().AsTask()));
+            await status;
+        }
+    }
+
+    /// <summary>Keeps the service manager's line about us up to date until we stop.</summary>
+    private async Task TellStatusAsync(CancellationToken stoppingToken)
+    {
+        using var status = new ServiceStatus(Environment.GetEnvironmentVariable("NOTIFY_SOCKET"));
+        if (!status.IsHeard) return;
+        using var timer = new PeriodicTimer(StatusEvery, time);
+        try
+        {
+            do status.Tell(StatusLine.Of(_sessions.Values.Select(s => s.Target.State), stores.Health));
+            while (await timer.WaitForNextTickAsync(stoppingToken));
+        }
+        catch (OperationCanceledException)
+        {
+            status.Tell("Stopping: devices are drained and their volumes closed.");
         }
     }
 
@@ -123,7 +145,7 @@ internal sealed class GatewayService(
             if (_sessions.TryRemove(gone, out var session)) await session.DisposeAsync();
         await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
         {
-            var session = new DeviceSession(device, NewTarget(device.Name), _opener, StopTimeout, time, _ringLogger);
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger);
             if (!_sessions.TryAdd(device.Minor, session))
             {
                 await session.Target.DisposeAsync(); // Its event was faster.
@@ -152,7 +174,7 @@ internal sealed class GatewayService(
             return StatusIoError;
         }
 
-        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, StopTimeout, time, _ringLogger);
+        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, DrainTimeout, time, _ringLogger);
         if (!_sessions.TryAdd(added.Minor, session))
         {
             await session.Target.DisposeAsync(); // The scan was faster.

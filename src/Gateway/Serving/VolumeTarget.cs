@@ -37,6 +37,7 @@ internal sealed class VolumeTarget(
     private readonly TaskCompletionSource _mustWait = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _needsPerson;
     private volatile BlockError _waitsFor;
+    private volatile string _reason = "it is being opened"; // For people, while it is not open.
     private bool _writeCacheEnabled = true;
     private Task _opening = Task.CompletedTask;
 
@@ -63,6 +64,9 @@ internal sealed class VolumeTarget(
         if (attempt.IsCompleted) _opened.SetResult(await attempt);
         else _opening = KeepOpeningAsync(attempt);
     }
+
+    /// <summary>How the volume is served, for people.</summary>
+    public ServedVolume State => _opened.Task.IsCompletedSuccessfully ? new ServedVolume(device.Path, null, false) : new ServedVolume(device.Path, _reason, _waitsFor != BlockError.None);
 
     /// <summary>Opens the volume in the background, as often as it takes.</summary>
     public void OpenInBackground() => _opening = KeepOpeningAsync(null);
@@ -112,6 +116,7 @@ internal sealed class VolumeTarget(
 
     private void Waits(OpeningWait wait)
     {
+        _reason = wait.Reason;
         _waitsFor = wait.Error;
         if (wait.Error != BlockError.BecomingReady) _needsPerson = false; // Somebody serves it, or we are about to.
         lock (_gate) _geometry ??= wait.Geometry;
@@ -188,6 +193,7 @@ internal sealed class VolumeTarget(
                 attempt = null;
                 _waitsFor = BlockError.None;
                 _needsPerson = e is not BlobStoreException { IsTransient: true } and not VolumeException { Kind: VolumeErrorKind.LocalDisk };
+                _reason = e.Message;
                 ServingLog.NotOpen(logger, device, delay, e.Message);
             }
 

@@ -106,8 +106,9 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
     public async Task<OpeningFacts> ReadFactsAsync(LogState state, long newestEpoch, JournalSuperblock? journal, HeartbeatWatch? watch, CancellationToken cancellationToken)
     {
         var served = Math.Min(state.NewestTakeover?.Epoch ?? 0, newestEpoch);
-        var sentAt = time.GetTimestamp();
+        // At once: a release stays, so one that is not there was not there either when the signs of life were read.
         var releaseRead = newestEpoch == 0 ? Task.FromResult<ReleaseRecord?>(null) : Heartbeat.ReadReleaseAsync(store, state.Keys, state.Volume.Id, newestEpoch, cancellationToken).AsTask();
+        var sentAt = time.GetTimestamp();
         var heartbeatRead = Heartbeat.ReadBytesAsync(store, state.Keys.HeartbeatKey, cancellationToken).AsTask();
         var handoverRead = Heartbeat.ReadBytesAsync(store, state.Keys.HandoverKey, cancellationToken).AsTask();
         await Task.WhenAll(releaseRead, heartbeatRead, handoverRead);

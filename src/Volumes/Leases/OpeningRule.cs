@@ -111,8 +111,8 @@ internal static class OpeningRule
         {
             var left = silence - facts.SilentFor;
             return facts.SeenAlive
-                ? new OpeningDecision.Wait(left, BlockError.Standby, $"{last.Owner} serves it (epoch {last.Epoch}). This gateway takes over when that one has given no sign of life for {Seconds(silence)}; 'tcmu-gateway volume takeover STORE/{facts.Volume}' moves it at once.")
-                : new OpeningDecision.Wait(left, BlockError.BecomingReady, $"{last.Owner} opened it (epoch {last.Epoch}) and did not release it. If it gives no sign of life for {Seconds(left)}, the volume is taken over.");
+                ? new OpeningDecision.Wait(left, BlockError.Standby, $"{last.Owner} serves it (epoch {last.Epoch}{Seen(facts, last)}). This gateway takes over when that one has given no sign of life for {Seconds(silence)} and left no flushed writes in its journal; 'tcmu-gateway volume takeover STORE/{facts.Volume}' fences it and waits for its lease alone.")
+                : new OpeningDecision.Wait(left, BlockError.BecomingReady, $"{last.Owner} opened it (epoch {last.Epoch}{Seen(facts, last)}) and did not release it. If it gives no sign of life for {Seconds(left)} and left no flushed writes in its journal, the volume is taken over; 'tcmu-gateway volume takeover STORE/{facts.Volume}' waits for its lease alone.");
         }
 
         return facts.LeftBehind is { } left2 ? RefuseToLeave(facts, left2) : new OpeningDecision.Claim();
@@ -124,6 +124,14 @@ internal static class OpeningRule
         $"Volume '{facts.Volume}' was last served by {left.Owner}, {Debt(facts, left)}. Start tcmu-gateway there again: it sends them. If that journal is lost, 'tcmu-gateway volume takeover STORE/{facts.Volume} --force' gives these writes up."));
 
     public static string Seconds(TimeSpan span) => string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(span.TotalSeconds)} s");
+
+    /// <summary>When the writer was last seen, by the clock of its host; the watch itself goes by ours.</summary>
+    private static string Seen(OpeningFacts facts, EpochRecord last)
+    {
+        var beat = facts.Heartbeat is { } h && h.Epoch == last.Epoch ? h.At : (DateTimeOffset?)null;
+        var waiting = facts.Handover is { } w && w.Epoch == last.Epoch ? w.At : (DateTimeOffset?)null;
+        return (beat > waiting || waiting is null ? beat : waiting) is { } seen ? string.Create(CultureInfo.InvariantCulture, $", last sign of life {seen:u} by its clock") : "";
+    }
 
     private static string Debt(OpeningFacts facts, LeftBehind left) => left.LastWrite > 0
         ? string.Create(CultureInfo.InvariantCulture, $"whose journal holds flushed writes that never reached the bucket: {facts.LastWriteInBucket + 1} to {left.LastWrite}")

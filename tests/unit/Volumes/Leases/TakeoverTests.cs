@@ -39,6 +39,27 @@ public class TakeoverTests
         await restarted.Volume.DisposeAsync();
     });
 
+    /// <summary>What a planned restart waits for, beside the upload of what was not there yet: requests one after the other. On a store far away they are the stall.</summary>
+    [Fact]
+    public void Restart_Planned_TakesFewRequestsInARow() => LeaseWorld.Run(async world =>
+    {
+        var request = TimeSpan.FromMilliseconds(100);
+        var gateway = world.NewGateway("first");
+        await gateway.OpenAsync();
+        await gateway.WriteAsync(1, fua: true);
+        gateway.Store.BeforeRequest = (_, _, cancellation) => new(Task.Delay(request, world.Time, cancellation));
+        var stoppedAt = world.Time.Now;
+
+        await gateway.Volume.DisposeAsync();
+        var closedAt = world.Time.Now;
+        await gateway.OpenAsync();
+        var openedAt = world.Time.Now;
+
+        Assert.InRange((closedAt - stoppedAt) / request, 1, 6);
+        Assert.InRange((openedAt - closedAt) / request, 1, 34);
+        await gateway.Volume.DisposeAsync();
+    });
+
     [Fact]
     public void Open_AfterAKillElsewhere_WaitsForSilenceAndForTheLease() => LeaseWorld.Run(async world =>
     {
@@ -69,6 +90,7 @@ public class TakeoverTests
 
         Assert.False(opening.IsCompleted);
         Assert.Equal(BlockError.Standby, second.Waits[^1].Error);
+        Assert.Matches("^first serves it \\(epoch 1, last sign of life .+Z by its clock\\)\\. This gateway takes over when .+ 'tcmu-gateway volume takeover ", second.Waits[^1].Reason);
         Assert.Single(world.Epochs);
         Assert.True((await first.WriteAsync(1)).IsSuccess);
 
@@ -220,6 +242,25 @@ public class TakeoverTests
         var next = await world.ServingAsync("b");
         Assert.Empty(next.Waits);
         await next.Volume.DisposeAsync();
+    });
+
+    /// <summary>A service manager that waits for longer kills the process; the host's other volumes wait for its end.</summary>
+    [Fact]
+    public void Close_StoreAway_EndsSoonAndTheJournalKeepsTheWrites() => LeaseWorld.Run(async world =>
+    {
+        var writer = await world.ServingAsync("a");
+        writer.Store.BeforeRequest = (_, _, cancellation) => new(Task.Delay(Timeout.InfiniteTimeSpan, world.Time, cancellation)); // A black hole.
+        await writer.WriteAsync(7, fua: true);
+        var before = world.Time.Now;
+
+        await writer.Volume.DisposeAsync();
+        var after = world.Time.Now;
+        writer.Store.BeforeRequest = null;
+        await writer.OpenAsync();
+
+        Assert.InRange(after - before, TimeSpan.Zero, writer.Options.CloseTimeout + TimeSpan.FromSeconds(1.5));
+        Assert.Equal(VolumeWorld.Tagged(7, 8), await writer.ReadAsync());
+        await writer.Volume.DisposeAsync();
     });
 
     [Fact]
