@@ -25,40 +25,35 @@ public sealed class ResilientStore : IAsyncDisposable
     private const int TimedReadBytesMax = 1 << 20;
 
     private readonly IBlobStore _inner;
-    private readonly ResilienceOptions _options;
+    private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly Lock _randomLock = new();
     private readonly StoreCircuit _circuit;
     private readonly RequestGate _foregroundGate;
     private readonly RequestGate _backgroundGate;
-    private readonly ResiliencePipeline _retry;
-    private readonly ResiliencePipeline _timeout;
-    private readonly ResiliencePipeline<OwnRead>? _hedge;
+    private volatile Rules _rules;
     private long _attempts;
     private long _retries;
     private long _rejected;
     private long _timeouts;
 
     /// <param name="inner">The store; disposed of with this.</param>
-    /// <param name="options">Read once, here.</param>
+    /// <param name="options">Copied here; <see cref="Change"/> sets others.</param>
     /// <param name="time">Measures every wait.</param>
     /// <param name="random">Spreads repetitions.</param>
     /// <param name="logger">Told when the circuit opens and closes.</param>
     /// <exception cref="ArgumentException">The options are not valid.</exception>
     public ResilientStore(IBlobStore inner, ResilienceOptions options, TimeProvider time, Random random, ILogger logger)
     {
-        if (options.Validate(new ValidationContext(options, "options", null, null)).FirstOrDefault() is { } fault)
-            throw new ArgumentException($"{string.Join(", ", fault.MemberNames)} {fault.ErrorMessage}.", nameof(options));
+        options = Checked(options);
         _inner = inner;
-        _options = options with { };
+        _time = time;
         _random = random;
         Standing = new StoreStanding(time);
-        _circuit = new StoreCircuit(_options, time, logger, inner.Description);
-        _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
-        _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
-        _retry = CreateRetry(time);
-        _timeout = new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(_options.AttemptTimeout).Build();
-        _hedge = _options.HedgeDelay is { } delay ? CreateHedge(delay, time) : null;
+        _circuit = new StoreCircuit(options, time, logger, inner.Description);
+        _foregroundGate = new RequestGate(options.ForegroundRequests, options.QueueMax);
+        _backgroundGate = new RequestGate(options.BackgroundRequests, options.QueueMax);
+        _rules = CreateRules(options);
         Foreground = new View(this, isForeground: true);
         Background = new View(this, isForeground: false);
     }
@@ -77,7 +72,7 @@ public sealed class ResilientStore : IAsyncDisposable
     public StoreStanding Standing { get; }
 
     /// <summary>How long a store may refuse credentials, or have no bucket, before a person must be called.</summary>
-    public TimeSpan RefusedGrace => _options.RefusedGrace;
+    public TimeSpan RefusedGrace => _rules.Options.RefusedGrace;
 
     /// <summary>How the store does.</summary>
     public StoreHealth Health
@@ -90,14 +85,38 @@ public sealed class ResilientStore : IAsyncDisposable
         }
     }
 
+    /// <summary>Goes on by other options. Requests on their way keep their rules and places; an open circuit stays open until the store is back.</summary>
+    /// <exception cref="ArgumentException">The options are not valid; nothing changes.</exception>
+    public void Change(ResilienceOptions options)
+    {
+        options = Checked(options);
+        _circuit.Change(options);
+        _foregroundGate.Resize(options.ForegroundRequests, options.QueueMax);
+        _backgroundGate.Resize(options.BackgroundRequests, options.QueueMax);
+        _rules = CreateRules(options);
+    }
+
     public ValueTask DisposeAsync() => _inner.DisposeAsync();
 
-    private ResiliencePipeline CreateRetry(TimeProvider time) => _options.Retries == 0 ? ResiliencePipeline.Empty : new ResiliencePipelineBuilder { TimeProvider = time }
+    private static ResilienceOptions Checked(ResilienceOptions options)
+    {
+        if (options.Validate(new ValidationContext(options, "options", null, null)).FirstOrDefault() is { } fault)
+            throw new ArgumentException($"{string.Join(", ", fault.MemberNames)} {fault.ErrorMessage}.", nameof(options));
+        return options with { };
+    }
+
+    private Rules CreateRules(ResilienceOptions options) => new(
+        options,
+        CreateRetry(options, _time),
+        new ResiliencePipelineBuilder { TimeProvider = _time }.AddTimeout(options.AttemptTimeout).Build(),
+        options.HedgeDelay is { } delay ? CreateHedge(delay, _time) : null);
+
+    private ResiliencePipeline CreateRetry(ResilienceOptions options, TimeProvider time) => options.Retries == 0 ? ResiliencePipeline.Empty : new ResiliencePipelineBuilder { TimeProvider = time }
         .AddRetry(new RetryStrategyOptions
         {
-            MaxRetryAttempts = _options.Retries,
+            MaxRetryAttempts = options.Retries,
             ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true, InnerException: not RefusedException }),
-            DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
+            DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(options, args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
             OnRetry = _ =>
             {
                 Interlocked.Increment(ref _retries);
@@ -116,13 +135,13 @@ public sealed class ResilientStore : IAsyncDisposable
         }).Build();
 
     /// <summary>The larger of our own delay and the store's wish, within bounds.</summary>
-    private TimeSpan DelayBefore(int retry, BlobStoreException? failure)
+    private TimeSpan DelayBefore(ResilienceOptions options, int retry, BlobStoreException? failure)
     {
         double spread;
         lock (_randomLock) spread = 0.5 + (_random.NextDouble() / 2);
-        var seconds = Math.Min(_options.RetryDelayMin.TotalSeconds * Math.Pow(2, retry), _options.RetryDelayMax.TotalSeconds);
+        var seconds = Math.Min(options.RetryDelayMin.TotalSeconds * Math.Pow(2, retry), options.RetryDelayMax.TotalSeconds);
         var own = TimeSpan.FromSeconds(seconds * spread);
-        var wished = failure?.RetryAfter is { } after ? after < _options.RetryAfterMax ? after : _options.RetryAfterMax : TimeSpan.Zero;
+        var wished = failure?.RetryAfter is { } after ? after < options.RetryAfterMax ? after : options.RetryAfterMax : TimeSpan.Zero;
         return wished > own ? wished : own;
     }
 
@@ -162,9 +181,10 @@ public sealed class ResilientStore : IAsyncDisposable
     private async ValueTask<T> SendAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _attempts);
+        var rules = _rules;
         try
         {
-            var answer = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            var answer = kind.HasFlag(Kind.Timed) ? await rules.Timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
             Standing.Done();
             return answer;
         }
@@ -176,14 +196,14 @@ public sealed class ResilientStore : IAsyncDisposable
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {rules.Options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
             Standing.Failed(failure.Kind, failure.Message);
             throw failure;
         }
     }
 
     private ValueTask<T> RetryAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken) =>
-        _retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
+        _rules.Retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
 
     /// <summary>A read that is sent twice if it takes long. Neither request has the caller's buffer: the slower one may fill its own after we have returned.</summary>
     private async ValueTask<int> HedgeAsync(ResiliencePipeline<OwnRead> hedge, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
@@ -257,6 +277,9 @@ public sealed class ResilientStore : IAsyncDisposable
         Always = 4,
     }
 
+    /// <summary>What follows from one set of options, replaced as a whole.</summary>
+    private sealed record Rules(ResilienceOptions Options, ResiliencePipeline Retry, ResiliencePipeline Timeout, ResiliencePipeline<OwnRead>? Hedge);
+
     private readonly record struct OwnRead(byte[] Buffer, int Count);
 
     private readonly record struct OpenListing<T>(IAsyncEnumerator<T> Items, CancellationTokenSource Stop, bool Any);
@@ -284,8 +307,9 @@ public sealed class ResilientStore : IAsyncDisposable
         public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
         {
             if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
-            return owner._hedge is { } hedge
-                ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedge, key, offsetBytes, destination, token), cancellationToken)
+            var rules = owner._rules;
+            return rules.Hedge is { } hedge
+                ? rules.Retry.ExecuteAsync(token => owner.HedgeAsync(hedge, key, offsetBytes, destination, token), cancellationToken)
                 : owner.RetryAsync(ReadKind(destination.Length), token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
         }
 
