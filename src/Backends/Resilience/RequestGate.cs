@@ -8,6 +8,8 @@ namespace Gateway.Backends.Resilience;
 /// <param name="queueMax">Requests that wait.</param>
 internal sealed class RequestGate(int requestsMax, int queueMax)
 {
+    private int _requestsMax = requestsMax;
+    private int _queueMax = queueMax;
     private readonly Lock _lock = new();
     private readonly LinkedList<TaskCompletionSource> _queue = new();
     private int _running;
@@ -17,7 +19,21 @@ internal sealed class RequestGate(int requestsMax, int queueMax)
     {
         get
         {
-            lock (_lock) return _running < requestsMax;
+            lock (_lock) return _running < _requestsMax;
+        }
+    }
+
+    /// <summary>Changes both bounds. Those that wait have their turn if there is room now; those that pass, or wait, beyond the new bounds are left alone.</summary>
+    public void Resize(int requestsMax, int queueMax)
+    {
+        lock (_lock)
+        {
+            (_requestsMax, _queueMax) = (requestsMax, queueMax);
+            for (; _running < _requestsMax && _queue.First is { } next; _running++)
+            {
+                _queue.RemoveFirst();
+                next.Value.SetResult(); // Goes on elsewhere: its continuations run asynchronously.
+            }
         }
     }
 
@@ -29,15 +45,15 @@ internal sealed class RequestGate(int requestsMax, int queueMax)
         LinkedListNode<TaskCompletionSource> place;
         lock (_lock)
         {
-            if (_running < requestsMax)
+            if (_running < _requestsMax)
             {
                 _running++;
                 return;
             }
 
-            if (_queue.Count >= queueMax)
+            if (_queue.Count >= _queueMax)
             {
-                var why = $"{requestsMax} requests are on their way and {queueMax} wait: this one was not sent.";
+                var why = $"{_requestsMax} requests are on their way and {_queueMax} wait: this one was not sent.";
                 throw new BlobStoreException(BlobErrorKind.Throttled, $"{description}: {why}", new RefusedException(why));
             }
 
@@ -64,7 +80,7 @@ internal sealed class RequestGate(int requestsMax, int queueMax)
         TaskCompletionSource next;
         lock (_lock)
         {
-            if (_queue.First is not { } first)
+            if (_running > _requestsMax || _queue.First is not { } first)
             {
                 _running--;
                 return;

@@ -25,17 +25,13 @@ public sealed class ResilientStore : IAsyncDisposable
     private const int TimedReadBytesMax = 1 << 20;
 
     private readonly IBlobStore _inner;
-    private readonly ResilienceOptions _options;
+    private readonly TimeProvider _time;
     private readonly Random _random;
     private readonly Lock _randomLock = new();
     private readonly StoreCircuit _circuit;
     private readonly RequestGate _foregroundGate;
     private readonly RequestGate _backgroundGate;
-    private readonly ResiliencePipeline _retry;
-    private readonly ResiliencePipeline _timeout;
-    private readonly TimeProvider _time;
-    private readonly HedgePacer? _pacer;
-    private readonly ResiliencePipeline<OwnRead>[]? _hedges; // For each size of reads.
+    private volatile Rules _rules;
     private long _hedged;
     private long _hedgesWon;
     private long _attempts;
@@ -44,27 +40,22 @@ public sealed class ResilientStore : IAsyncDisposable
     private long _timeouts;
 
     /// <param name="inner">The store; disposed of with this.</param>
-    /// <param name="options">Read once, here.</param>
+    /// <param name="options">Copied here; <see cref="Change"/> sets others.</param>
     /// <param name="time">Measures every wait.</param>
     /// <param name="random">Spreads repetitions.</param>
     /// <param name="logger">Told when the circuit opens and closes.</param>
     /// <exception cref="ArgumentException">The options are not valid.</exception>
     public ResilientStore(IBlobStore inner, ResilienceOptions options, TimeProvider time, Random random, ILogger logger)
     {
-        if (options.Validate(new ValidationContext(options, "options", null, null)).FirstOrDefault() is { } fault)
-            throw new ArgumentException($"{string.Join(", ", fault.MemberNames)} {fault.ErrorMessage}.", nameof(options));
+        options = Checked(options);
         _inner = inner;
-        _options = options with { };
-        _random = random;
         _time = time;
+        _random = random;
         Standing = new StoreStanding(time);
-        _circuit = new StoreCircuit(_options, time, logger, inner.Description);
-        _foregroundGate = new RequestGate(_options.ForegroundRequests, _options.QueueMax);
-        _backgroundGate = new RequestGate(_options.BackgroundRequests, _options.QueueMax);
-        _retry = CreateRetry(time);
-        _timeout = new ResiliencePipelineBuilder { TimeProvider = time }.AddTimeout(_options.AttemptTimeout).Build();
-        _pacer = _options.HedgePercentile is { } percentile ? new HedgePacer(percentile, _options.HedgeDelay ?? TimeSpan.Zero) : null;
-        if (_pacer is not null || _options.HedgeDelay is not null) _hedges = [.. Enumerable.Range(0, HedgePacer.SizeClasses).Select(CreateHedge)];
+        _circuit = new StoreCircuit(options, time, logger, inner.Description);
+        _foregroundGate = new RequestGate(options.ForegroundRequests, options.QueueMax);
+        _backgroundGate = new RequestGate(options.BackgroundRequests, options.QueueMax);
+        _rules = CreateRules(options);
         Foreground = new View(this, isForeground: true);
         Background = new View(this, isForeground: false);
     }
@@ -83,7 +74,7 @@ public sealed class ResilientStore : IAsyncDisposable
     public StoreStanding Standing { get; }
 
     /// <summary>How long a store may refuse credentials, or have no bucket, before a person must be called.</summary>
-    public TimeSpan RefusedGrace => _options.RefusedGrace;
+    public TimeSpan RefusedGrace => _rules.Options.RefusedGrace;
 
     /// <summary>How the store does.</summary>
     public StoreHealth Health
@@ -96,14 +87,38 @@ public sealed class ResilientStore : IAsyncDisposable
         }
     }
 
+    /// <summary>Goes on by other options. Requests on their way keep their rules and places; an open circuit stays open until the store is back.</summary>
+    /// <exception cref="ArgumentException">The options are not valid; nothing changes.</exception>
+    public void Change(ResilienceOptions options)
+    {
+        options = Checked(options);
+        _circuit.Change(options);
+        _foregroundGate.Resize(options.ForegroundRequests, options.QueueMax);
+        _backgroundGate.Resize(options.BackgroundRequests, options.QueueMax);
+        _rules = CreateRules(options);
+    }
+
     public ValueTask DisposeAsync() => _inner.DisposeAsync();
 
-    private ResiliencePipeline CreateRetry(TimeProvider time) => _options.Retries == 0 ? ResiliencePipeline.Empty : new ResiliencePipelineBuilder { TimeProvider = time }
+    private static ResilienceOptions Checked(ResilienceOptions options)
+    {
+        if (options.Validate(new ValidationContext(options, "options", null, null)).FirstOrDefault() is { } fault)
+            throw new ArgumentException($"{string.Join(", ", fault.MemberNames)} {fault.ErrorMessage}.", nameof(options));
+        return options with { };
+    }
+
+    private Rules CreateRules(ResilienceOptions options) => new(
+        options,
+        CreateRetry(options, _time),
+        new ResiliencePipelineBuilder { TimeProvider = _time }.AddTimeout(options.AttemptTimeout).Build(),
+        CreateHedging(options));
+
+    private ResiliencePipeline CreateRetry(ResilienceOptions options, TimeProvider time) => options.Retries == 0 ? ResiliencePipeline.Empty : new ResiliencePipelineBuilder { TimeProvider = time }
         .AddRetry(new RetryStrategyOptions
         {
-            MaxRetryAttempts = _options.Retries,
+            MaxRetryAttempts = options.Retries,
             ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true, InnerException: not RefusedException }),
-            DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
+            DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(options, args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
             OnRetry = _ =>
             {
                 Interlocked.Increment(ref _retries);
@@ -111,24 +126,31 @@ public sealed class ResilientStore : IAsyncDisposable
             },
         }).Build();
 
-    private ResiliencePipeline<OwnRead> CreateHedge(int sizeClass) => new ResiliencePipelineBuilder<OwnRead> { TimeProvider = _time }
+    private Hedging? CreateHedging(ResilienceOptions options)
+    {
+        if (options.HedgePercentile is null && options.HedgeDelay is null) return null;
+        var pacer = options.HedgePercentile is { } percentile ? new HedgePacer(percentile, options.HedgeDelay ?? TimeSpan.Zero) : null;
+        return new Hedging([.. Enumerable.Range(0, HedgePacer.SizeClasses).Select(size => CreateHedge(pacer is null ? () => options.HedgeDelay!.Value : () => pacer.Delay(size), pacer))], pacer);
+    }
+
+    private ResiliencePipeline<OwnRead> CreateHedge(Func<TimeSpan> delay, HedgePacer? pacer) => new ResiliencePipelineBuilder<OwnRead> { TimeProvider = _time }
         .AddHedging(new HedgingStrategyOptions<OwnRead>
         {
             MaxHedgedAttempts = 1,
-            DelayGenerator = _ => ValueTask.FromResult(_pacer?.Delay(sizeClass) ?? _options.HedgeDelay!.Value),
+            DelayGenerator = _ => ValueTask.FromResult(delay()),
             // One that fails does not end the other.
             ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true }),
-            ActionGenerator = args => _foregroundGate.HasRoom && _pacer?.TrySpend() != false ? () => args.Callback(args.ActionContext) : null,
+            ActionGenerator = args => _foregroundGate.HasRoom && pacer?.TrySpend() != false ? () => args.Callback(args.ActionContext) : null,
         }).Build();
 
     /// <summary>The larger of our own delay and the store's wish, within bounds.</summary>
-    private TimeSpan DelayBefore(int retry, BlobStoreException? failure)
+    private TimeSpan DelayBefore(ResilienceOptions options, int retry, BlobStoreException? failure)
     {
         double spread;
         lock (_randomLock) spread = 0.5 + (_random.NextDouble() / 2);
-        var seconds = Math.Min(_options.RetryDelayMin.TotalSeconds * Math.Pow(2, retry), _options.RetryDelayMax.TotalSeconds);
+        var seconds = Math.Min(options.RetryDelayMin.TotalSeconds * Math.Pow(2, retry), options.RetryDelayMax.TotalSeconds);
         var own = TimeSpan.FromSeconds(seconds * spread);
-        var wished = failure?.RetryAfter is { } after ? after < _options.RetryAfterMax ? after : _options.RetryAfterMax : TimeSpan.Zero;
+        var wished = failure?.RetryAfter is { } after ? after < options.RetryAfterMax ? after : options.RetryAfterMax : TimeSpan.Zero;
         return wished > own ? wished : own;
     }
 
@@ -168,9 +190,10 @@ public sealed class ResilientStore : IAsyncDisposable
     private async ValueTask<T> SendAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _attempts);
+        var rules = _rules;
         try
         {
-            var answer = kind.HasFlag(Kind.Timed) ? await _timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
+            var answer = kind.HasFlag(Kind.Timed) ? await rules.Timeout.ExecuteAsync(request, cancellationToken) : await request(cancellationToken);
             Standing.Done();
             return answer;
         }
@@ -182,22 +205,22 @@ public sealed class ResilientStore : IAsyncDisposable
         catch (TimeoutRejectedException)
         {
             Interlocked.Increment(ref _timeouts);
-            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {_options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
+            var failure = new BlobStoreException(BlobErrorKind.Unavailable, $"{_inner.Description}: no answer within {rules.Options.AttemptTimeout.TotalSeconds:0.#} s. Check the network and the store.");
             Standing.Failed(failure.Kind, failure.Message);
             throw failure;
         }
     }
 
     private ValueTask<T> RetryAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken) =>
-        _retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
+        _rules.Retry.ExecuteAsync(token => AttemptAsync(kind, request, token), cancellationToken);
 
     /// <summary>A read that is sent twice if it takes long. Neither request has the caller's buffer: the slower one may fill its own after we have returned.</summary>
-    private async ValueTask<int> HedgeAsync(ResiliencePipeline<OwnRead>[] hedges, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask<int> HedgeAsync(Hedging hedging, BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
     {
         var both = new HedgedPair();
         var length = destination.Length;
         var sizeClass = HedgePacer.SizeClassOf(length);
-        var read = await hedges[sizeClass].ExecuteAsync(async (pair, token) =>
+        var read = await hedging.Pipelines[sizeClass].ExecuteAsync(async (pair, token) =>
         {
             // The pipeline starts its second request as soon as the first has failed. That one would be a repetition without a delay: not here.
             if (pair.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
@@ -209,7 +232,7 @@ public sealed class ResilientStore : IAsyncDisposable
             {
                 // The pipeline waits for the one that loses, which it has cancelled. A store deaf to that is left behind, with the buffer and its place.
                 var count = await AttemptAsync(ReadKind(length), t => _inner.ReadAsync(key, offsetBytes, buffer, t), token).AsTask().WaitAsync(token);
-                _pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt));
+                hedging.Pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt));
                 return new OwnRead(buffer, count, isSecond);
             }
             catch (BlobStoreException e)
@@ -219,7 +242,7 @@ public sealed class ResilientStore : IAsyncDisposable
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                _pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt)); // It lost, and would have taken longer still: left out, only fast ones would be remembered.
+                hedging.Pacer?.Took(sizeClass, _time.GetElapsedTime(sentAt)); // It lost, and would have taken longer still: left out, only fast ones would be remembered.
                 throw;
             }
         }, both, cancellationToken);
@@ -275,6 +298,14 @@ public sealed class ResilientStore : IAsyncDisposable
         Always = 4,
     }
 
+    /// <summary>What follows from one set of options, replaced as a whole.</summary>
+    private sealed record Rules(ResilienceOptions Options, ResiliencePipeline Retry, ResiliencePipeline Timeout, Hedging? Hedging);
+
+    /// <summary>How reads are sent a second time.</summary>
+    /// <param name="Pipelines">For each size of reads.</param>
+    /// <param name="Pacer">When that is worth it; null: after a fixed time.</param>
+    private sealed record Hedging(ResiliencePipeline<OwnRead>[] Pipelines, HedgePacer? Pacer);
+
     private readonly record struct OwnRead(byte[] Buffer, int Count, bool IsSecond);
 
     private readonly record struct OpenListing<T>(IAsyncEnumerator<T> Items, CancellationTokenSource Stop, bool Any);
@@ -307,8 +338,9 @@ public sealed class ResilientStore : IAsyncDisposable
         public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
         {
             if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
-            return owner._hedges is { } hedges
-                ? owner._retry.ExecuteAsync(token => owner.HedgeAsync(hedges, key, offsetBytes, destination, token), cancellationToken)
+            var rules = owner._rules;
+            return rules.Hedging is { } hedging
+                ? rules.Retry.ExecuteAsync(token => owner.HedgeAsync(hedging, key, offsetBytes, destination, token), cancellationToken)
                 : owner.RetryAsync(ReadKind(destination.Length), token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
         }
 

@@ -20,15 +20,13 @@ internal sealed class StoreCircuit
     /// <summary>The longest that Polly takes: it never comes to that, since it is closed from here.</summary>
     private static readonly TimeSpan BreakMax = TimeSpan.FromDays(1);
 
-    private readonly ResilienceOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly string _description;
     private readonly long _start;
     private readonly Lock _lock = new();
-    private readonly ResiliencePipeline _breaker;
-    private readonly CircuitBreakerManualControl _control = new();
-    private readonly CircuitBreakerStateProvider _state = new();
+    private volatile ResilienceOptions _options;
+    private volatile Breaker _breaker;
     private bool _isOpen;
     private long _era;
     private TimeSpan _openedAt;
@@ -46,17 +44,7 @@ internal sealed class StoreCircuit
         _description = description;
         _start = time.GetTimestamp();
         _since = time.GetUtcNow();
-        _breaker = new ResiliencePipelineBuilder { TimeProvider = new MonotonicTime(time) }
-            .AddCircuitBreaker(new CircuitBreakerStrategyOptions
-            {
-                FailureRatio = options.FailureRatio,
-                SamplingDuration = options.SamplingWindow,
-                MinimumThroughput = options.MinimumThroughput,
-                BreakDuration = BreakMax,
-                ShouldHandle = static args => ValueTask.FromResult(SpeaksAgainst(args.Outcome.Exception)),
-                ManualControl = _control,
-                StateProvider = _state,
-            }).Build();
+        _breaker = new Breaker(options, time);
     }
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
@@ -65,6 +53,12 @@ internal sealed class StoreCircuit
     public (CircuitState State, DateTimeOffset Since, string? LastError, DateTimeOffset? LastErrorAt) Read()
     {
         lock (_lock) return (!_isOpen ? CircuitState.Closed : _probes > 0 ? CircuitState.HalfOpen : CircuitState.Open, _since, _lastError, _lastErrorAt);
+    }
+
+    /// <summary>Counts anew, by other options. An open circuit stays open, and closes as it would have.</summary>
+    public void Change(ResilienceOptions options)
+    {
+        lock (_lock) (_options, _breaker) = (options, new Breaker(options, _time));
     }
 
     /// <summary>Refuses what need not wait for its turn to be refused. Takes no probe.</summary>
@@ -103,7 +97,7 @@ internal sealed class StoreCircuit
     {
         try
         {
-            return await _breaker.ExecuteAsync(request, cancellationToken);
+            return await _breaker.Pipeline.ExecuteAsync(request, cancellationToken);
         }
         catch (BrokenCircuitException)
         {
@@ -164,7 +158,7 @@ internal sealed class StoreCircuit
             away = Now - _openedAt;
         }
 
-        await _control.CloseAsync(CancellationToken.None);
+        await _breaker.Control.CloseAsync(CancellationToken.None);
         lock (_lock)
         {
             _isOpen = false;
@@ -178,7 +172,7 @@ internal sealed class StoreCircuit
     /// <summary>Takes note, under the lock, if the breaker has opened.</summary>
     private void NoteOpening()
     {
-        if (_isOpen || _state.CircuitState == Polly.CircuitBreaker.CircuitState.Closed) return;
+        if (_isOpen || _breaker.State.CircuitState == Polly.CircuitBreaker.CircuitState.Closed) return;
         _isOpen = true;
         _era++;
         _openedAt = Now;
@@ -198,5 +192,27 @@ internal sealed class StoreCircuit
     {
         var why = $"not asked, since it is away since {_since:yyyy-MM-dd HH:mm:ss}Z; it is tried every {_options.BreakDuration.TotalSeconds:0.#} s. Last failure: {_lastError}";
         return new BlobStoreException(BlobErrorKind.Unavailable, $"{_description}: {why}", new RefusedException(why));
+    }
+
+    /// <summary>Polly's breaker with what reads and closes it.</summary>
+    private sealed class Breaker
+    {
+        public Breaker(ResilienceOptions options, TimeProvider time) => Pipeline = new ResiliencePipelineBuilder { TimeProvider = new MonotonicTime(time) }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions
+            {
+                FailureRatio = options.FailureRatio,
+                SamplingDuration = options.SamplingWindow,
+                MinimumThroughput = options.MinimumThroughput,
+                BreakDuration = BreakMax,
+                ShouldHandle = static args => ValueTask.FromResult(SpeaksAgainst(args.Outcome.Exception)),
+                ManualControl = Control,
+                StateProvider = State,
+            }).Build();
+
+        public ResiliencePipeline Pipeline { get; }
+
+        public CircuitBreakerManualControl Control { get; } = new();
+
+        public CircuitBreakerStateProvider State { get; } = new();
     }
 }

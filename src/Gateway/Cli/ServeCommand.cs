@@ -26,8 +26,9 @@ internal static class ServeCommand
             var code = await CommandLine.RunAsync(
                 async () =>
                 {
-                    var configuration = GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!);
-                    using var host = BuildHost(configuration, new ServeArguments(result.GetValue(ready)), result.GetValue(verbose) ? LogLevel.Debug : LogLevel.Information);
+                    var file = Path.GetFullPath(result.GetValue(CommandLine.ConfigOption)!);
+                    var configuration = GatewayConfiguration.Load(file);
+                    using var host = BuildHost(configuration, new ServeArguments(result.GetValue(ready), file), result.GetValue(verbose) ? LogLevel.Debug : LogLevel.Information);
                     await host.RunAsync(cancellation);
                 },
                 result.InvocationConfiguration.Error);

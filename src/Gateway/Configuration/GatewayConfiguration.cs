@@ -71,6 +71,35 @@ internal sealed record GatewayConfiguration
         return new OutageOptions(own?.OnLongOutage ?? Volumes.OnLongOutage, TimeSpan.FromSeconds(own?.LongOutageSeconds ?? Volumes.LongOutageSeconds));
     }
 
+    /// <summary>This configuration with what of another can be had without a restart: the stores' resilience, and what is done about long outages.</summary>
+    /// <param name="next">A valid configuration.</param>
+    /// <param name="needsRestart">The settings of <paramref name="next"/> that differ and are left out.</param>
+    public GatewayConfiguration With(GatewayConfiguration next, out IReadOnlyList<string> needsRestart)
+    {
+        var left = new List<string>();
+        var stores = new Dictionary<string, StoreSection>(Stores);
+        foreach (var (name, store) in Stores)
+        {
+            if (!next.Stores.TryGetValue(name, out var other)) continue;
+            stores[name] = store with { Resilience = other.Resilience };
+            if (stores[name] == other && store.Type == "s3" && store.ToS3Options().MaxConnections != other.ToS3Options().MaxConnections) left.Add($"stores.{name}.resilience (foregroundRequests and backgroundRequests hold, but the connections for them do not)");
+        }
+
+        left.AddRange(stores.Keys.Union(next.Stores.Keys).Where(name => stores.GetValueOrDefault(name) != next.Stores.GetValueOrDefault(name)).Select(name => $"stores.{name}"));
+        if (Journal != next.Journal) left.Add("journal");
+        var none = new VolumeSection();
+        var each = Volumes.Each.Keys.Union(next.Volumes.Each.Keys).ToDictionary(name => name, name => (Volumes.Each.GetValueOrDefault(name) ?? none) with
+        {
+            OnLongOutage = next.Volumes.Each.GetValueOrDefault(name)?.OnLongOutage,
+            LongOutageSeconds = next.Volumes.Each.GetValueOrDefault(name)?.LongOutageSeconds,
+        });
+        var volumes = Volumes with { OnLongOutage = next.Volumes.OnLongOutage, LongOutageSeconds = next.Volumes.LongOutageSeconds, Each = each };
+        if (volumes != next.Volumes with { Each = each }) left.Add("volumes");
+        left.AddRange(each.Where(v => v.Value != (next.Volumes.Each.GetValueOrDefault(v.Key) ?? none)).Select(v => $"volumes.each.{v.Key}"));
+        needsRestart = left;
+        return this with { Stores = stores, Volumes = volumes };
+    }
+
     private IEnumerable<string> Faults()
     {
         if (Stores.Count == 0) yield return "stores: at least one store is needed, for example \"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" } }";

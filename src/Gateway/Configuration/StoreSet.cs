@@ -11,9 +11,10 @@ namespace Gateway.Configuration;
 internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider time, ILoggerFactory? loggers = null) : IAsyncDisposable
 {
     private readonly Lock _gate = new();
+    private volatile GatewayConfiguration _configuration = configuration;
     private readonly Dictionary<string, ResilientStore> _stores = new(StringComparer.Ordinal);
 
-    public IEnumerable<string> Names => configuration.Stores.Keys.Order(StringComparer.Ordinal);
+    public IEnumerable<string> Names => _configuration.Stores.Keys.Order(StringComparer.Ordinal);
 
     /// <summary>How the stores do that are in use.</summary>
     public IReadOnlyList<(string Name, StoreHealth Health)> Health
@@ -36,10 +37,10 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
     /// <exception cref="ConfigurationException">No store has that name.</exception>
     public ResilientStore GetResilient(string name)
     {
-        if (!configuration.Stores.TryGetValue(name, out var section))
-            throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
         lock (_gate)
         {
+            if (!_configuration.Stores.TryGetValue(name, out var section))
+                throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
             if (!_stores.TryGetValue(name, out var store))
             {
                 IBlobStore plain = section.Type == "s3" ? new S3BlobStore(section.ToS3Options(), time) : new FileBlobStore(section.ToFileOptions(), time);
@@ -49,6 +50,17 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
             }
 
             return store;
+        }
+    }
+
+    /// <summary>Goes on by the resilience of a configuration that is the same but for that.</summary>
+    public void Change(GatewayConfiguration next)
+    {
+        lock (_gate)
+        {
+            foreach (var (name, store) in _stores)
+                if (next.Stores[name].Resilience != _configuration.Stores[name].Resilience) store.Change(next.Stores[name].Resilience.ToOptions());
+            _configuration = next;
         }
     }
 

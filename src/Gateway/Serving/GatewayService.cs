@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Gateway.Backends.Core;
 using Gateway.Configuration;
 using Gateway.Tcmu;
@@ -40,12 +41,19 @@ internal sealed class GatewayService(
     private readonly ILogger _logger = loggers.CreateLogger("Gateway.Serving");
     private readonly ILogger _ringLogger = loggers.CreateLogger("Gateway.Tcmu");
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
+    private readonly Lock _reloadGate = new();
+    private volatile GatewayConfiguration _configuration = configuration;
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var status = TellStatusAsync(stoppingToken);
+        using var reload = arguments.ConfigurationFile is { } file ? PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true; // The default would end us.
+            Reload(file);
+        }) : null;
         try
         {
             await RunAsync(stoppingToken);
@@ -109,6 +117,19 @@ internal sealed class GatewayService(
         await Task.WhenAll(handling.Keys);
     }
 
+    /// <summary>Takes over what of the file can be had without a restart; all of it, or nothing if it has a fault.</summary>
+    private void Reload(string file)
+    {
+        lock (_reloadGate)
+        {
+            if (ConfigurationReload.Read(file, _configuration, _logger) is not { } next) return;
+            stores.Change(next);
+            _configuration = next;
+            foreach (var session in _sessions.Values)
+                if (ConfigurationReload.PathOf(session.Device.Name) is { } path) session.Target.Change(next.ToOutageOptions(path));
+        }
+    }
+
     private async Task HandleAsync(TcmuEvent change, CancellationToken stoppingToken)
     {
         switch (change)
@@ -145,8 +166,8 @@ internal sealed class GatewayService(
             if (_sessions.TryRemove(gone, out var session)) await session.DisposeAsync();
         await Task.WhenAll(present.Where(d => !_sessions.ContainsKey(d.Minor)).Select(async device =>
         {
-            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger);
-            if (!_sessions.TryAdd(device.Minor, session))
+            var (session, isNew) = AddSession(device);
+            if (!isNew)
             {
                 await session.Target.DisposeAsync(); // Its event was faster.
                 return;
@@ -174,8 +195,8 @@ internal sealed class GatewayService(
             return StatusIoError;
         }
 
-        var session = new DeviceSession(device.Value, NewTarget(added.Name), _opener, DrainTimeout, time, _ringLogger);
-        if (!_sessions.TryAdd(added.Minor, session))
+        var (session, isNew) = AddSession(device.Value);
+        if (!isNew)
         {
             await session.Target.DisposeAsync(); // The scan was faster.
             return 0;
@@ -202,6 +223,16 @@ internal sealed class GatewayService(
         {
             await RefuseAsync(session, null);
             throw;
+        }
+    }
+
+    /// <summary>A session that is in the table, or is to be disposed of, since there is one. No reload comes between its configuration and that.</summary>
+    private (DeviceSession Session, bool IsNew) AddSession(UioDevice device)
+    {
+        lock (_reloadGate)
+        {
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger);
+            return (session, _sessions.TryAdd(device.Minor, session));
         }
     }
 
@@ -242,7 +273,7 @@ internal sealed class GatewayService(
     private TimeSpan ReadDeadline(TcmuDeviceName name, TcmuBackstore backstore)
     {
         var kernel = backstore.ReadAttributes().CommandTimeout;
-        var deadline = DeviceDeadline.Of(configuration.ToVolumeOptions().CommandTimeout, kernel);
+        var deadline = DeviceDeadline.Of(_configuration.ToVolumeOptions().CommandTimeout, kernel);
         ServingLog.Deadline(_logger, name, deadline);
         if (kernel > TimeSpan.Zero) ServingLog.KernelTimesOut(_logger, name, kernel.Value, deadline);
         return deadline;
@@ -252,12 +283,12 @@ internal sealed class GatewayService(
     {
         var backstore = new TcmuBackstore(_files, roots.Configfs, name);
         var deadline = ReadDeadline(name, backstore);
-        return new VolumeTarget(name, OpenAsync, backstore, configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger, NewOutageWatch(name));
+        return new VolumeTarget(name, OpenAsync, backstore, _configuration.ToVolumeOptions() with { CommandTimeout = deadline }, time, _logger, NewOutageWatch(name));
 
         async Task<Volume> OpenAsync(Action<OpeningWait> waits, CancellationToken cancellationToken)
         {
             var path = VolumePath.Parse(name.Path);
-            var opener = new VolumeOpener(stores.Get(path.Store), configuration.ToVolumeOptions(path) with { CommandTimeout = deadline }, configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger, stores.GetBackground(path.Store)) { Waits = waits };
+            var opener = new VolumeOpener(stores.Get(path.Store), _configuration.ToVolumeOptions(path) with { CommandTimeout = deadline }, _configuration.Journal, ThisProgram.Owner, time, new Random(Environment.ProcessId), _volumeLogger, stores.GetBackground(path.Store)) { Waits = waits };
             var volume = await opener.OpenAsync(path.Volume, cancellationToken);
             var attributes = backstore.ReadAttributes();
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch
@@ -278,7 +309,7 @@ internal sealed class GatewayService(
         try
         {
             var path = VolumePath.Parse(name.Path);
-            return new OutageWatch(name, stores.GetResilient(path.Store), configuration.ToOutageOptions(path), time, _logger);
+            return new OutageWatch(name, stores.GetResilient(path.Store), _configuration.ToOutageOptions(path), time, _logger);
         }
         catch (ConfigurationException)
         {
@@ -288,7 +319,9 @@ internal sealed class GatewayService(
 }
 
 /// <summary>What 'serve' was started with.</summary>
-internal sealed record ServeArguments(string? ReadyFile);
+/// <param name="ReadyFile">Written once all devices are attached.</param>
+/// <param name="ConfigurationFile">Read again on SIGHUP.</param>
+internal sealed record ServeArguments(string? ReadyFile, string? ConfigurationFile = null);
 
 /// <summary>How this process names itself.</summary>
 internal static class ThisProgram

@@ -23,26 +23,21 @@ internal sealed class OutageWatch : IAsyncDisposable
 
     private readonly TcmuDeviceName _device;
     private readonly ResilientStore _store;
-    private readonly OutageOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
-    private readonly Lock _logGate = new();
-    private readonly Task _looking;
-    private readonly BlockError _whenLong;
+    private readonly Lock _gate = new();
+    private Task _looking = Task.CompletedTask;
+    private bool _looks;
+    private bool _closed;
+    private volatile Rule _rule = new(BlockError.None, TimeSpan.Zero);
     private volatile bool _isLong;
     private long _longSince;
 
     public OutageWatch(TcmuDeviceName device, ResilientStore store, OutageOptions options, TimeProvider time, ILogger logger)
     {
-        (_device, _store, _options, _time, _logger) = (device, store, options, time, logger);
-        _whenLong = options.OnLongOutage switch
-        {
-            LongOutagePolicy.ReadOnly => BlockError.WriteProtected,
-            LongOutagePolicy.Fail => BlockError.PathUnavailable,
-            _ => BlockError.None,
-        };
-        _looking = _whenLong == BlockError.None ? Task.CompletedTask : LookAsync();
+        (_device, _store, _time, _logger) = (device, store, time, logger);
+        Change(options);
     }
 
     /// <summary><see cref="BlockError.WriteProtected"/> if writes, <see cref="BlockError.PathUnavailable"/> if all medium commands are refused for now; or none.</summary>
@@ -50,10 +45,11 @@ internal sealed class OutageWatch : IAsyncDisposable
     {
         get
         {
-            if (_whenLong == BlockError.None) return BlockError.None;
-            var isLong = _store.Standing.AwayFor is { Ticks: > 0 } away && away >= _options.After;
-            if (isLong != _isLong) Note(isLong);
-            return isLong ? _whenLong : BlockError.None;
+            var rule = _rule;
+            if (rule.WhenLong == BlockError.None) return BlockError.None;
+            var isLong = _store.Standing.AwayFor is { Ticks: > 0 } away && away >= rule.After;
+            if (isLong != _isLong) Note(rule, isLong);
+            return isLong ? rule.WhenLong : BlockError.None;
         }
     }
 
@@ -63,18 +59,40 @@ internal sealed class OutageWatch : IAsyncDisposable
     /// <summary>The store has refused our credentials, or said that there is no bucket, for longer than its grace: only a person can help.</summary>
     public bool NeedsPerson => IsRefused && _store.Standing.RefusedFor >= _store.RefusedGrace;
 
+    /// <summary>Goes on by another policy, from the next command on. An outage that is long by that one, too, is logged anew.</summary>
+    public void Change(OutageOptions options)
+    {
+        var whenLong = options.OnLongOutage switch
+        {
+            LongOutagePolicy.ReadOnly => BlockError.WriteProtected,
+            LongOutagePolicy.Fail => BlockError.PathUnavailable,
+            _ => BlockError.None,
+        };
+        lock (_gate)
+        {
+            var rule = new Rule(whenLong, options.After);
+            if (rule == _rule || _closed) return;
+            _rule = rule;
+            _isLong = false;
+            if (_looks || whenLong == BlockError.None) return;
+            _looks = true;
+            _looking = LookAsync();
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
+        lock (_gate) _closed = true;
         await _stop.CancelAsync();
         await _looking;
         _stop.Dispose();
     }
 
-    private void Note(bool isLong)
+    private void Note(Rule rule, bool isLong)
     {
-        lock (_logGate)
+        lock (_gate)
         {
-            if (isLong == _isLong) return; // Another command saw it first.
+            if (isLong == _isLong || rule != _rule) return; // Another command saw it first, or it is no longer so.
             _isLong = isLong;
             if (!isLong)
             {
@@ -83,8 +101,8 @@ internal sealed class OutageWatch : IAsyncDisposable
             }
 
             _longSince = _time.GetTimestamp();
-            if (_whenLong == BlockError.WriteProtected) ServingLog.LongOutageReadOnly(_logger, _device, _options.After, _store.Standing.LastFailure);
-            else ServingLog.LongOutageFail(_logger, _device, _options.After, _store.Standing.LastFailure);
+            if (rule.WhenLong == BlockError.WriteProtected) ServingLog.LongOutageReadOnly(_logger, _device, rule.After, _store.Standing.LastFailure);
+            else ServingLog.LongOutageFail(_logger, _device, rule.After, _store.Standing.LastFailure);
         }
     }
 
@@ -95,6 +113,12 @@ internal sealed class OutageWatch : IAsyncDisposable
             try
             {
                 await Task.Delay(Period, _time, _stop.Token);
+                lock (_gate)
+                {
+                    _looks = _rule.WhenLong != BlockError.None;
+                    if (!_looks) return;
+                }
+
                 if (_store.Standing.AwayFor > TimeSpan.Zero) await _store.Background.GetLengthAsync(Probe, _stop.Token);
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -109,4 +133,8 @@ internal sealed class OutageWatch : IAsyncDisposable
             _ = Verdict;
         }
     }
+
+    /// <param name="WhenLong">What commands end in once an outage is long; none: what they end in anyway.</param>
+    /// <param name="After">From which length on it is long.</param>
+    private sealed record Rule(BlockError WhenLong, TimeSpan After);
 }

@@ -49,6 +49,16 @@ internal static partial class ServingLog
         Message = "Device {Device}: its store is back, and commands are served again; they were refused for {Refused}. Look for initiators that gave up meanwhile: file systems mounted read-only, failed paths.")]
     public static partial void LongOutageEnds(ILogger logger, TcmuDeviceName device, TimeSpan refused);
 
+    [LoggerMessage(EventId = 114, EventName = "ConfigurationReloaded", Level = LogLevel.Information, Message = "Configuration file '{Path}' was read again; it holds from now on.")]
+    public static partial void Reloaded(ILogger logger, string path);
+
+    [LoggerMessage(EventId = 115, EventName = "ConfigurationNeedsRestart", Level = LogLevel.Warning,
+        Message = "Configuration file '{Path}' was read again. What else changed holds, but a restart is needed for: {Settings}.")]
+    public static partial void NeedsRestart(ILogger logger, string path, string settings);
+
+    [LoggerMessage(EventId = 116, EventName = "ConfigurationRefused", Level = LogLevel.Error, Message = "The configuration stays as it is; correct the file and send SIGHUP again. {Fault}")]
+    public static partial void ReloadRefused(ILogger logger, string fault);
+
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
     public static partial void CannotServe(ILogger logger, string reason);
 

@@ -79,6 +79,9 @@ internal sealed class VolumeTarget(
 
     public void EndBurst() => _unit?.EndBurst();
 
+    /// <summary>Sets what is done about a long outage, from the next command on.</summary>
+    public void Change(OutageOptions options) => outages?.Change(options);
+
     /// <summary>Switches the write cache, as a write of emulate_write_cache asks for.</summary>
     public async Task SetWriteCacheAsync(bool enabled)
     {
