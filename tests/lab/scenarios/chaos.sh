@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # chaos.sh [ROW...]: what initiators see while the store fails: fio with verification on ext4 over iSCSI, in the lab. Rows: outage-writes
-# outage-reads journal-full flaky revoked bucket-gone damaged aborts restarts kills; all of them by default. One line a row, and $OUT/chaos.json.
+# outage-reads journal-full flaky revoked bucket-gone damaged aborts policies restarts kills; all of them by default. One line a row, and $OUT/chaos.json.
 # The store's faults are made by fault-proxy and ceph-mini on the host, through the control port (tests/lab/chaos starts all of it).
 # Environment: see common.sh; CHAOS_CONTROL (10.0.2.100:7481); CHAOS_SHORT=1: shorter outages, for every day.
 set -euo pipefail
@@ -300,6 +300,48 @@ row_restarts() {
   judge restarts restarts "$code" "none; SIGTERM to exit at most $stop_max ms, $away ms with the store away; signal to attached again at most $back_max ms"
 }
 
+# What is done about an outage of 10 s, by policy; the policy is changed while the gateway runs.
+row_policies() {
+  local ok=true readonly_said fail_said
+  umount "$MOUNT" || ok=false
+  policy readOnly
+  control 'faults?unavailable=1'
+  wait_for 60 write_is 'Data Protect' || ok=false
+  readonly_said=$REPLY
+  sg_sync "$LIO_DISK" > /dev/null 2>&1 || { ok=false; readonly_said+=', a flush fails'; }
+  probe 8; [[ $REPLY == *Good* || $REPLY == none ]] || { ok=false; readonly_said+=", a cached read: $REPLY"; }
+  control faults
+  wait_for 60 write_is Good || { ok=false; readonly_said+=", then $REPLY"; }
+  policy fail
+  control 'faults?unavailable=1'
+  wait_for 60 write_is 'unavailable' || ok=false
+  fail_said=$REPLY
+  probe 8; [[ $REPLY == *unavailable* ]] || { ok=false; fail_said+=", a cached read: $REPLY"; }
+  control faults
+  wait_for 60 write_is Good || { ok=false; fail_said+=", then $REPLY"; }
+  policy retry
+  mount -o noatime "$LIO_DISK" "$MOUNT" || ok=false
+  row policies "$ok" 0 0 "readOnly: $readonly_said; fail: $fail_said" true
+}
+# policy NAME: for long outages, from now on.
+policy() {
+  local before
+  before=$(grep -c 'Configuration file' "$GATEWAY_LOG" || true)
+  JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-120} VOLUME_SETTINGS=", \"onLongOutage\": \"$1\", \"longOutageSeconds\": 10" gateway_config "$STORE"
+  kill -HUP "$gateway_pid"
+  wait_for 20 reloaded_after "$before"
+}
+reloaded_after() { [[ $(grep -c 'Configuration file' "$GATEWAY_LOG") -gt $1 ]]; }
+# write_is TEXT: a WRITE of the last block is answered so; the answer in REPLY.
+write_is() {
+  local answer lba
+  printf -v lba '%08x' $((size / 4096 - 1))
+  answer=$(sg_raw -t 60 -s 4096 -i /dev/zero "$LIO_DISK" 8a 00 00 00 00 00 "${lba:0:2}" "${lba:2:2}" "${lba:4:2}" "${lba:6:2}" 00 00 00 01 00 00 2>&1) || true
+  REPLY=$(sed -n 's/.*Sense key: *//p; s/.*Additional sense: */ /p' <<< "$answer" | tr -d '\n')
+  [[ -n $REPLY ]] || REPLY=$(grep -o 'SCSI Status: .*' <<< "$answer" | head -n 1)
+  [[ $REPLY == *$1* ]]
+}
+
 row_kills() {
   local code=0 pid i
   control 'faults?unavailable=0.05&reset=0.05'
@@ -318,7 +360,7 @@ row_kills() {
 # --- The story --------------------------------------------------------------------------------------------------------------
 
 rows=("$@")
-[[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged aborts restarts kills)
+[[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged aborts policies restarts kills)
 scenario_start
 say "fio over iSCSI on ext4 while the store fails"
 JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-120} step "configured" gateway_config "$STORE"

@@ -109,11 +109,12 @@ gateway_config() {
   esac
   GATEWAY_CONFIG=$SCRATCH/gateway.json
   mkdir -p "$SCRATCH/journal"
+  # VOLUME_SETTINGS: more of "volumes", each with a comma before it.
   cat > "$GATEWAY_CONFIG" << JSON
 {
   "stores": { $store },
   "journal": { "directory": "$SCRATCH/journal", "capacityBytes": ${JOURNAL_BYTES:-268435456} },
-  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": ${LEASE_SECONDS:-30} }
+  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": ${LEASE_SECONDS:-30}${VOLUME_SETTINGS-} }
 }
 JSON
 }
