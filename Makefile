@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+.PHONY: help build publish demo test test-fast chaos fence soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test-fast: build ## Runs what needs no kernel and no server.
 
 chaos: packages-build packages-lab packages-ceph build publish ## Has a real store fail in every way under fio on a real kernel: table, and artifacts/chaos.json. ROWS='flaky kills': only these; CHAOS_SHORT=1: short outages.
 	@CHAOS_SHORT=$(CHAOS_SHORT) tests/lab/chaos $(ROWS)
+	@$(if $(ROWS),,tests/lab/fence)
+
+fence: packages-build packages-lab packages-ceph build publish ## Two gateways on two machines (guests) fight for one volume in a real store; adds its row to artifacts/chaos.json.
+	@tests/lab/fence
 
 bench: packages-build packages-bench packages-ceph publish ## Measures the gateway against its targets: table, and artifacts/bench.json. BENCH=ring_null,read_warm: only these.
 	@scripts/bench.sh
@@ -47,7 +51,7 @@ format: ## Formats the source.
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
 packages-build packages-lab packages-ceph packages-bench:
 	@scripts/packages.sh $(@:packages-%=%)

@@ -236,7 +236,7 @@ ms_of() {
 
 # While the store hangs and reads wait for it: LUN RESET by sg_reset, and ABORT TASK, which Linux sends when a command has taken longer than its timeout.
 row_aborts() {
-  local ok=true healthy reset aborted readers=() i verified=true said='' first=$((size / 4096 - 1000)) late
+  local ok=true healthy reset aborted readers=() i verified=true said='' first=$((size / 4096 - 1000)) late answer logged
   late=$(printf '%08x' $((first + 700)))
   check_kernel_log || ok=false
   dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 4)) count=4 oflag=direct conv=notrunc status=none
@@ -253,10 +253,16 @@ row_aborts() {
   # The readers end with the reset, not with the store.
   ms_of wait "${readers[@]}" || true
   [[ $REPLY -lt 3000 ]] || { ok=false; said+=", commands waited on for $REPLY ms"; }
-  sg_turs "$LIO_DISK" > /dev/null 2>&1 || true # Takes the UNIT ATTENTION that the reset left.
-  # Linux lets a command have more than its 2 s as long as the session looks alive, then sends the abort: what counts is from its arrival here to the command's end.
-  sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 > /dev/null 2>&1 || true
-  now_us; aborted=$((REPLY / 1000 - $(date -d "$(sed -n 's/^\([^ ]*\) .*Task management function AbortTask.* concerns [1-9].*/\1/p' "$GATEWAY_LOG" | tail -n 1)" +%s%3N || echo 0)))
+  # Linux lets a command have more than its 2 s as long as the session looks alive, then sends the abort: what counts is from its arrival here to the
+  # command's end. The first command may be answered at once, by the UNIT ATTENTION that the reset left.
+  aborted=0
+  for i in 1 2 3; do
+    answer=$(sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 2>&1) || true
+    now_us
+    logged=$(sed -n 's/^\([^ ]*\) .*Task management function AbortTask.* concerns [1-9].*/\1/p' "$GATEWAY_LOG" | tail -n 1)
+    [[ -z $logged ]] || { aborted=$((REPLY / 1000 - $(date -d "$logged" +%s%3N))); break; }
+  done
+  [[ -n $logged ]] || { ok=false; said+=", it was answered: $(tr -d '\n' <<< "$answer" | cut -c1-120)"; }
   control faults
   ((reset < 1000 + healthy && aborted < 1000 + healthy)) || ok=false
   wait_for 60 read_again || { ok=false; verified=false; }

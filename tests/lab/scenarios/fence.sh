@@ -173,8 +173,8 @@ else
 
   step "A was killed" awaits a-was-killed
   died=$REPLY
-  step "refuses to leave flushed writes behind" wait_for $((lease * 4)) log_says 'flushed writes|never reached the bucket'
-  say "      $(grep -E 'flushed writes|never reached the bucket' "$GATEWAY_LOG" | tail -n 1 | cut -c1-300)"
+  step "refuses to leave flushed writes behind" wait_for $((lease * 4)) log_says 'Serving.104.*never reached the bucket'
+  say "      $(grep -E 'Serving.104.*never reached the bucket' "$GATEWAY_LOG" | tail -n 1 | cut -c1-300)"
   sense; refused=$REPLY
   times_logged 'is open as epoch'; opened=$REPLY
   step "volume takeover refuses, too" takeover_refuses
@@ -184,6 +184,7 @@ else
   step "logged in anew" login_anew
   check "the older records are there" records_are b 41 60 || true
   step "A has restarted" awaits a-has-restarted
+  lio_teardown # While there is somebody to answer.
   gateway_stop
   note b-has-stopped-for-good
   step "A has ended" awaits a-has-ended
