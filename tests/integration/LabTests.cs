@@ -53,7 +53,7 @@ public class LabTests(ITestOutputHelper output)
         RequireLab();
 
         await AssertPassesAsync(
-            Repository.PathOf("tests", "lab", "chaos"), ["outage-writes", "bucket-gone", "damaged"], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway), ("CHAOS_SHORT", "1"));
+            Repository.PathOf("tests", "lab", "chaos"), ["outage-writes", "bucket-gone", "damaged", "policies"], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway), ("CHAOS_SHORT", "1"));
     }
 
     [SkippableFact]

@@ -56,7 +56,7 @@ public class TakeoverTests
         var openedAt = world.Time.Now;
 
         Assert.InRange((closedAt - stoppedAt) / request, 1, 6);
-        Assert.InRange((openedAt - closedAt) / request, 1, 34);
+        Assert.InRange((openedAt - closedAt) / request, 1, 28);
         await gateway.Volume.DisposeAsync();
     });
 
