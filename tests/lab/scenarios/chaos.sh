@@ -70,7 +70,7 @@ sampler() {
 }
 
 # What the gateway may hold whatever happens: its caches and buffers, and a thread for each of a few things that wait. No row may go beyond.
-RESIDENT_MAX_MIB=${RESIDENT_MAX_MIB:-320}
+RESIDENT_MAX_MIB=${RESIDENT_MAX_MIB:-384}
 THREADS_MAX=${THREADS_MAX:-48}
 
 # row NAME OK STALL ERRORS SENSE VERIFIED
@@ -302,7 +302,7 @@ row_restarts() {
   pause 3
   control faults
   wait "$pid" || code=1
-  [[ $stop_max -lt 5000 && $away -lt 6000 ]] || code=1
+  [[ $stop_max -lt 5000 && $away -lt 8000 ]] || code=1
   judge restarts restarts "$code" "none; SIGTERM to exit at most $stop_max ms, $away ms with the store away; signal to attached again at most $back_max ms"
 }
 
