@@ -75,12 +75,14 @@ THREADS_MAX=${THREADS_MAX:-48}
 
 # row NAME OK STALL ERRORS SENSE VERIFIED
 row() {
-  local mark='✔' ok=$2 mib threads
-  read -r mib threads < <(awk -v m="$(resident_mib)" -v t="$(threads)" '{ if ($1 > m) m = $1; if ($2 > t) t = $2 } END { print m + 0, t + 0 }' "$samples")
+  local mark='✔' ok=$2 mib threads mib_least threads_least
+  read -r mib threads mib_least threads_least < <(awk -v m="$(resident_mib)" -v t="$(threads)" 'BEGIN { a = m; b = t }
+    { if ($1 > m) m = $1; if ($2 > t) t = $2; if ($1 < a) a = $1; if ($2 < b) b = $2 } END { print m + 0, t + 0, a + 0, b + 0 }' "$samples")
   : > "$samples"
   [[ $mib -le $RESIDENT_MAX_MIB && $threads -le $THREADS_MAX ]] || ok=false
   [[ $ok == true ]] || { mark='✘'; checks_failed=$((checks_failed + 1)); }
-  printf '  %s %-14s longest %6s s  errors %s  verified %-5s  at most %s MiB, %s threads  %s\n' "$mark" "$1" "$3" "$4" "$6" "$mib" "$threads" "$5"
+  printf '  %s %-14s longest %6s s  errors %s  verified %-5s  %s to %s MiB, %s to %s threads  %s\n' "$mark" "$1" "$3" "$4" "$6" \
+    "$mib_least" "$mib" "$threads_least" "$threads" "$5"
   printf '{"row": "%s", "ok": %s, "longest_stall_s": %s, "errors": %s, "sense": "%s", "verified": %s, "resident_mib": %s, "threads": %s}\n' \
     "$1" "$ok" "$3" "$4" "${5//\"/}" "$6" "$mib" "$threads" >> "$results.rows"
 }
@@ -207,6 +209,7 @@ row_damaged() {
   at=$((size / 4096 - 64))
   printf 'whole\n' > "$MOUNT/whole"; sync
   dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 2)) count=2 oflag=direct conv=notrunc status=none
+  dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 2)) count=2 iflag=direct status=none | sha256sum > "$OUT/damaged-before"
   volume_settled 120 && gateway_kill9 && gateway_start && damage_of "$at" || ok=false
   control "faults?flip=$SEGMENT&flipAt=$AT"
   probe "$at"; sense=$REPLY
@@ -220,6 +223,7 @@ row_damaged() {
   [[ $report =~ cannot\ be\ read:\ LBA\ ([0-9]+)\ to\ ([0-9]+) && ${BASH_REMATCH[1]} -le $at && ${BASH_REMATCH[2]} -ge $at ]] || { ok=false; said+=", volume check does not name it"; }
   control faults
   probe "$at"; [[ $REPLY == *Good* ]] || { right=false; said+=", then $REPLY"; }
+  dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 2)) count=2 iflag=direct status=none | sha256sum | cmp -s - "$OUT/damaged-before" || { right=false; said+=", the blocks hold something else"; }
   "$GATEWAY" volume check "$STORE/$VOLUME" --config "$GATEWAY_CONFIG" > /dev/null 2>&1 || { right=false; said+=", volume check is not clean afterwards"; }
   [[ $right == true ]] || ok=false
   row damaged "$ok" 0 0 "$sense, LBA $at of 0 to $last; volume check: LBA ${BASH_REMATCH[1]-none} to ${BASH_REMATCH[2]-none}$said" "$right"

@@ -136,7 +136,7 @@ if [[ $side == a ]]; then
   check "its journal of the overtaken line is kept aside, not replayed" wait_for 60 log_says 'was served elsewhere since journal' || true
   touch "$SCRATCH/enough"
   wait "$writer" || true
-  note a-has-ended
+  note a-has-ended "$checks_failed"
 else
   step "A serves" awaits a-serves
   step "the same volume exported" volume_attach $size 4096
@@ -188,8 +188,9 @@ else
   gateway_stop
   note b-has-stopped-for-good
   step "A has ended" awaits a-has-ended
+  failed_there=$REPLY
   ok=true
-  [[ $checks_failed -eq 0 && $fenced -eq 40 ]] || ok=false
+  [[ $checks_failed -eq 0 && $failed_there -eq 0 && $fenced -eq 40 ]] || ok=false
   printf '{"row": "two-gateways", "ok": %s, "longest_stall_s": %s, "errors": 0, "sense": "%s", "verified": %s}\n' "$ok" "$(awk -v t="$takeover" 'BEGIN { printf "%.1f", t / 1000 }')" \
     "standby: $standby; flushed writes would be left behind: $refused; A killed after record $died; planned move $back ms" "$ok" > "$OUT/fence.json"
 fi

@@ -1,0 +1,96 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
+using Gateway.Backends.File;
+using Gateway.Backends.S3;
+
+namespace Gateway.Configuration;
+
+/// <summary>One store. The settings are those of its type; the others stay away.</summary>
+internal sealed record StoreSection
+{
+    /// <summary>"file" or "s3".</summary>
+    public string Type { get; set; } = "";
+
+    /// <summary>file: the directory, absolute; it must exist.</summary>
+    public string? Path { get; set; }
+
+    /// <summary>s3: http(s)://host[:port]; none for Amazon S3.</summary>
+    public Uri? Endpoint { get; set; }
+
+    /// <summary>s3: default us-east-1.</summary>
+    public string? Region { get; set; }
+
+    /// <summary>s3: the bucket; it must exist.</summary>
+    public string? Bucket { get; set; }
+
+    /// <summary>s3: put before every key. Default none.</summary>
+    public string? Prefix { get; set; }
+
+    /// <summary>s3: bucket in the path instead of in the host name. Default: yes with an endpoint.</summary>
+    public bool? ForcePathStyle { get; set; }
+
+    /// <summary>s3: a profile of the credentials file.</summary>
+    public string? Profile { get; set; }
+
+    /// <summary>s3: a file in the format of ~/.aws/credentials.</summary>
+    public string? CredentialsFile { get; set; }
+
+    /// <summary>s3: access key id; with secretAccessKeyFile.</summary>
+    public string? AccessKeyId { get; set; }
+
+    /// <summary>s3: a file that holds the secret access key and nothing else.</summary>
+    public string? SecretAccessKeyFile { get; set; }
+
+    /// <summary>s3: sign the hash of every body, for http over a network that is not trusted. Default false.</summary>
+    public bool? SignPayload { get; set; }
+
+    /// <summary>s3: seconds for one request. Default 20.</summary>
+    public double? RequestTimeoutSeconds { get; set; }
+
+    /// <summary>How requests are limited, repeated, and stopped while the store is away. Any type of store.</summary>
+    public ResilienceSection Resilience { get; set; } = new();
+
+    public FileStoreOptions ToFileOptions() => new() { Path = Path ?? "" };
+
+    public S3StoreOptions ToS3Options()
+    {
+        var options = new S3StoreOptions
+        {
+            Endpoint = Endpoint,
+            Bucket = Bucket ?? "",
+            Prefix = Prefix ?? "",
+            ForcePathStyle = ForcePathStyle,
+            Profile = Profile,
+            CredentialsFile = CredentialsFile,
+            AccessKeyId = AccessKeyId,
+            SecretAccessKeyFile = SecretAccessKeyFile,
+        };
+        // Requests that have their turn must not wait for a connection: their time runs.
+        options.MaxConnections = Math.Clamp(Resilience.ForegroundRequests + Resilience.BackgroundRequests, options.MaxConnections, 10_000);
+        if (Region is not null) options.Region = Region;
+        if (SignPayload is { } sign) options.SignPayload = sign;
+        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(seconds);
+        return options;
+    }
+
+    public IEnumerable<string> Faults()
+    {
+        switch (Type)
+        {
+            case "file":
+                if (Path is null || !System.IO.Path.IsPathRooted(Path)) yield return "path: a file store needs an absolute path";
+                if (Bucket is not null || Endpoint is not null) yield return "bucket, endpoint: these belong to a store of type \"s3\"";
+                break;
+            case "s3":
+                if (string.IsNullOrEmpty(Bucket)) yield return "bucket: an s3 store needs a bucket";
+                if (Path is not null) yield return "path: this belongs to a store of type \"file\"";
+                foreach (var fault in ToS3Options().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(JsonNamingPolicy.CamelCase.ConvertName))}: {fault.ErrorMessage}";
+                break;
+            default:
+                yield return $"type: '{Type}' is no type of store; use \"file\" or \"s3\"";
+                break;
+        }
+
+        foreach (var fault in Resilience.Faults()) yield return $"resilience.{fault}";
+    }
+}

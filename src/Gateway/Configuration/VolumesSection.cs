@@ -1,0 +1,104 @@
+using Gateway.Serving;
+using Gateway.Volumes;
+using Gateway.Volumes.Leases;
+
+namespace Gateway.Configuration;
+
+/// <summary>What one volume has of its own.</summary>
+internal sealed record VolumeSection
+{
+    /// <summary>Default: that of all volumes.</summary>
+    public double? LeaseSeconds { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public TakeoverPolicy? Takeover { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public Durability? Durability { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public LongOutagePolicy? OnLongOutage { get; set; }
+
+    /// <summary>Default: that of all volumes.</summary>
+    public double? LongOutageSeconds { get; set; }
+}
+
+/// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
+internal sealed record VolumesSection
+{
+    /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
+    public Durability Durability { get; set; } = Durability.Journal;
+
+    public const string LongOutageFault = "longOutageSeconds: must be between 10 and 604800 (a week)";
+
+    /// <summary>What commands end in once the store has been away for long: "retry", "readOnly" or "fail". Default retry.</summary>
+    public LongOutagePolicy OnLongOutage { get; set; } = LongOutagePolicy.Retry;
+
+    /// <summary>Seconds of an outage from which on it is long. Default 600.</summary>
+    public double LongOutageSeconds { get; set; } = 600;
+
+    public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
+
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
+    public double LeaseSeconds { get; set; } = 150;
+
+    /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
+    public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
+
+    /// <summary>What single volumes have of their own, by STORE/VOLUME.</summary>
+    public Dictionary<string, VolumeSection> Each { get; set; } = [];
+
+    /// <summary>Data bytes that seal a segment. Default 8 MiB.</summary>
+    public int SegmentBytes { get; set; } = 8 << 20;
+
+    /// <summary>Age in seconds of the oldest write that seals a segment. Default 5.</summary>
+    public double SealAfterSeconds { get; set; } = 5;
+
+    /// <summary>Segments on their way at a time. Default 4.</summary>
+    public int UploadWindow { get; set; } = 8;
+
+    /// <summary>Bytes of blocks kept in memory for each volume. Default 64 MiB.</summary>
+    public long CacheBytes { get; set; } = 64 << 20;
+
+    /// <summary>Bytes of memory for what sequential readers will ask for, for each volume. Default 32 MiB.</summary>
+    public long ReadAheadBytes { get; set; } = 32 << 20;
+
+    /// <summary>Requests of a volume's reads that the store has at a time. Default 16.</summary>
+    public int ReadWindow { get; set; } = 16;
+
+    /// <summary>Bytes of local disk that keep frames of each volume. Default 0: none.</summary>
+    public long CacheFileBytes { get; set; }
+
+    /// <summary>Directory of the cache files, absolute.</summary>
+    public string CacheDirectory { get; set; } = "/var/lib/tcmu-gateway/cache";
+
+    /// <summary>Percentage of its journal in use above which a volume's writes are slowed down. Default 70.</summary>
+    public int HighWaterPercent { get; set; } = 70;
+
+    /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
+    public double CommandTimeoutSeconds { get; set; } = 20;
+
+    /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 4.</summary>
+    public double CloseTimeoutSeconds { get; set; } = 4;
+
+    public static bool IsLongOutage(double seconds) => seconds is >= 10 and <= 604_800;
+
+    public static bool IsLease(double seconds) => seconds is 0 or (>= 10 and <= 600);
+
+    public IEnumerable<string> Faults()
+    {
+        if (!IsLease(LeaseSeconds)) yield return LeaseFault;
+        if (!IsLongOutage(LongOutageSeconds)) yield return LongOutageFault;
+        if (SegmentBytes is < 64 << 10 or > 64 << 20) yield return "segmentBytes: must be between 65536 (64 KiB) and 67108864 (64 MiB)";
+        if (SealAfterSeconds is not (>= 0.05 and <= 3600)) yield return "sealAfterSeconds: must be between 0.05 and 3600";
+        if (UploadWindow is < 1 or > 64) yield return "uploadWindow: must be between 1 and 64";
+        if (CacheBytes is < 0 or > 1L << 40) yield return "cacheBytes: must be between 0 and 1099511627776 (1 TiB)";
+        if (ReadAheadBytes is < 0 or > 4L << 30) yield return "readAheadBytes: must be between 0 and 4294967296 (4 GiB)";
+        if (ReadWindow is < 1 or > 256) yield return "readWindow: must be between 1 and 256";
+        if (CacheFileBytes is not 0 and (< 16L << 20 or > 1L << 40)) yield return "cacheFileBytes: must be 0, or between 16777216 (16 MiB) and 1099511627776 (1 TiB)";
+        if (!Path.IsPathRooted(CacheDirectory)) yield return "cacheDirectory: must be an absolute path";
+        if (HighWaterPercent is < 10 or > 100) yield return "highWaterPercent: must be between 10 and 100";
+        if (CommandTimeoutSeconds is not (>= 1 and <= 60)) yield return "commandTimeoutSeconds: must be between 1 and 60";
+        if (CloseTimeoutSeconds is not (>= 0 and <= 600)) yield return "closeTimeoutSeconds: must be between 0 and 600";
+    }
+}
