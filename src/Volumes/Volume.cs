@@ -91,6 +91,16 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
 
     public BlockResult Readiness => _state;
 
+    /// <summary>What it holds and has done, for people and metrics; each figure is read on its own.</summary>
+    public VolumeStatistics Statistics
+    {
+        get
+        {
+            var (atOnce, fetched) = _reader.Blocks;
+            return new VolumeStatistics(Math.Max(0, _journal.Head - _appender.TailPosition), _journal.CapacityBytes, atOnce, fetched, _reader.CachedBytes, GarbageShare);
+        }
+    }
+
     /// <summary>Its read path, for tests.</summary>
     internal VolumeReader Reader => _reader;
 

@@ -50,9 +50,9 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: segment {Segment} with writes {FirstWrite} to {LastWrite} is in the store, {LengthBytes} bytes.")]
     public static partial void SegmentStored(ILogger logger, string volume, SegmentId segment, long firstWrite, long lastWrite, long lengthBytes);
 
-    [LoggerMessage(EventId = 321, EventName = "StoreDelayed", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 321, EventName = "StoreDelayed",
         Message = "Volume {Volume}: the store did not take or show {Blob} at attempt {Attempt}; trying again in {Delay}. {Reason}")]
-    public static partial void StoreDelayed(ILogger logger, string volume, string blob, int attempt, TimeSpan delay, string reason);
+    public static partial void StoreDelayed(ILogger logger, LogLevel level, string volume, string blob, int attempt, TimeSpan delay, string reason);
 
     [LoggerMessage(EventId = 322, EventName = "ReadFailed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: reading {Blob} failed. {Reason}")]
