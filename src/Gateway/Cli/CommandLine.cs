@@ -14,7 +14,7 @@ internal static class CommandLine
     public const int ExitFailed = 1;
 
     /// <summary>Exit code after Ctrl-C, as shells have it.</summary>
-    private const int ExitInterrupted = 130;
+    public const int ExitInterrupted = 130;
 
     public static readonly Option<string> ConfigOption = new("--config", "-c")
     {
@@ -30,6 +30,11 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(ControlCommands.BuildStatus());
+        root.Subcommands.Add(TopCommand.Build());
+        root.Subcommands.Add(ControlCommands.BuildEvents());
+        root.Subcommands.Add(ControlCommands.BuildReload());
+        root.Subcommands.Add(StoreCommands.Build());
         root.Subcommands.Add(ConfigCommands.Build());
         root.Subcommands.Add(BenchCommand.Build());
         return root;

@@ -62,8 +62,8 @@ internal sealed record VolumesSection
 
     public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
 
-    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
-    public double LeaseSeconds { get; set; } = 150;
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 180; 0 declares a single gateway.</summary>
+    public double LeaseSeconds { get; set; } = 180;
 
     /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
     public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;

@@ -33,6 +33,9 @@ internal sealed class GatewayService(
     /// <summary>Commands in flight at a stop may take this long: those that wait for a store then end in BUSY, which initiators repeat to the successor.</summary>
     internal static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(1);
 
+    /// <summary>How soon a change of the configuration file is seen.</summary>
+    private static readonly TimeSpan LookAtFileEvery = TimeSpan.FromSeconds(2);
+
     /// <summary>How soon the service manager learns of a change.</summary>
     private static readonly TimeSpan StatusEvery = TimeSpan.FromSeconds(1);
 
@@ -43,17 +46,32 @@ internal sealed class GatewayService(
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
     private readonly Lock _reloadGate = new();
     private volatile GatewayConfiguration _configuration = configuration;
+    private volatile byte[]? _contentRead; // Of the configuration file, when it was last read.
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
+
+    /// <summary>Completes when every device that was there at the start is attached. Never, if none can be served.</summary>
+    public Task Started => _started.Task;
+
+    /// <summary>The devices, by name.</summary>
+    public IReadOnlyList<DeviceSession> Sessions => [.. _sessions.Values.OrderBy(s => s.Device.Name.ToString(), StringComparer.Ordinal)];
+
+    /// <summary>What holds now.</summary>
+    public GatewayConfiguration Configuration => _configuration;
+
+    /// <summary>Raised, on any thread, after another configuration holds.</summary>
+    public event Action? ConfigurationChanged;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var status = TellStatusAsync(stoppingToken);
-        using var reload = arguments.ConfigurationFile is { } file ? PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        using var reload = arguments.ConfigurationFile is not null ? PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true; // The default would end us.
-            Reload(file);
+            ReloadOnSignal();
         }) : null;
+        var watch = arguments.ConfigurationFile is { } watched ? WatchFileAsync(watched, stoppingToken) : Task.CompletedTask;
         try
         {
             await RunAsync(stoppingToken);
@@ -73,6 +91,7 @@ internal sealed class GatewayService(
             ServingLog.Stopping(_logger, _sessions.Count);
             await Task.WhenAll(_sessions.Values.Select(s => s.DisposeAsync().AsTask()));
             await status;
+            await watch;
         }
     }
 
@@ -103,6 +122,7 @@ internal sealed class GatewayService(
         await RescanAsync(stoppingToken);
         if (arguments.ReadyFile is { } ready) await File.WriteAllTextAsync(ready, Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture) + "\n", stoppingToken);
         ServingLog.Serving(_logger, ThisProgram.Version, _sessions.Count);
+        _started.TrySetResult();
 
         // Events of different devices do not wait for each other; those of one device come one at a time, since the kernel waits for each reply.
         var handling = new ConcurrentDictionary<Task, bool>();
@@ -118,15 +138,70 @@ internal sealed class GatewayService(
     }
 
     /// <summary>Takes over what of the file can be had without a restart; all of it, or nothing if it has a fault.</summary>
-    private void Reload(string file)
+    /// <returns>What changed and needs a restart.</returns>
+    /// <exception cref="ConfigurationException">The file is missing or wrong. Nothing changed.</exception>
+    public IReadOnlyList<string> Reload()
     {
+        IReadOnlyList<string> needsRestart;
         lock (_reloadGate)
         {
-            if (ConfigurationReload.Read(file, _configuration, _logger) is not { } next) return;
+            _contentRead = ContentOf(arguments.ConfigurationFile!);
+            var next = ConfigurationReload.Read(arguments.ConfigurationFile!, _configuration, _logger, out needsRestart);
             stores.Change(next);
             _configuration = next;
             foreach (var session in _sessions.Values)
                 if (ConfigurationReload.PathOf(session.Device.Name) is { } path) session.Target.Change(next.ToOutageOptions(path));
+        }
+
+        ConfigurationChanged?.Invoke();
+        return needsRestart;
+    }
+
+    private void ReloadOnSignal()
+    {
+        try
+        {
+            Reload();
+        }
+        catch (ConfigurationException)
+        {
+            // It was logged.
+        }
+    }
+
+    /// <summary>Reads the file again whenever its content is another: editors replace it, Kubernetes turns a symbolic link.</summary>
+    private async Task WatchFileAsync(string file, CancellationToken stoppingToken)
+    {
+        _contentRead ??= ContentOf(file);
+        byte[]? last = null;
+        using var timer = new PeriodicTimer(LookAtFileEvery, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                var content = ContentOf(file);
+                // Twice the same, so that nothing is read that is half written.
+                if (content is not null && !AreSame(content, _contentRead) && AreSame(content, last)) ReloadOnSignal();
+                last = content;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Asked to stop.
+        }
+    }
+
+    private static bool AreSame(byte[] one, byte[]? other) => other is not null && one.AsSpan().SequenceEqual(other);
+
+    private static byte[]? ContentOf(string file)
+    {
+        try
+        {
+            return File.ReadAllBytes(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null; // It is being replaced, or gone: what was read holds.
         }
     }
 

@@ -56,7 +56,7 @@ internal static partial class ServingLog
         Message = "Configuration file '{Path}' was read again. What else changed holds, but a restart is needed for: {Settings}.")]
     public static partial void NeedsRestart(ILogger logger, string path, string settings);
 
-    [LoggerMessage(EventId = 116, EventName = "ConfigurationRefused", Level = LogLevel.Error, Message = "The configuration stays as it is; correct the file and send SIGHUP again. {Fault}")]
+    [LoggerMessage(EventId = 116, EventName = "ConfigurationRefused", Level = LogLevel.Error, Message = "The configuration stays as it is; correct the file: it is read again when it changes. {Fault}")]
     public static partial void ReloadRefused(ILogger logger, string fault);
 
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]

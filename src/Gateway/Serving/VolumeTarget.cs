@@ -68,6 +68,9 @@ internal sealed class VolumeTarget(
     /// <summary>How the volume is served, for people.</summary>
     public ServedVolume State => _opened.Task.IsCompletedSuccessfully ? new ServedVolume(device.Path, null, false) : new ServedVolume(device.Path, _reason, _waitsFor != BlockError.None);
 
+    /// <summary>The volume, once it is open.</summary>
+    public Volume? Volume => _opened.Task.IsCompletedSuccessfully ? _opened.Task.GetAwaiter().GetResult() : null;
+
     /// <summary>Opens the volume in the background, as often as it takes.</summary>
     public void OpenInBackground() => _opening = KeepOpeningAsync(null);
 

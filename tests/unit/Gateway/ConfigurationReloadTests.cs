@@ -19,7 +19,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         var present = Load($$"""{ "stores": { "s": { {{Store}} } }, "volumes": { "each": { "s/old": { "onLongOutage": "fail" } } } }""");
         Write($$"""{ "stores": { "s": { {{Store}}, "resilience": { "retries": 7 } } }, "volumes": { "onLongOutage": "readOnly", "longOutageSeconds": 30, "each": { "s/new": { "onLongOutage": "fail" } } } }""");
 
-        var next = ConfigurationReload.Read(_path, present, this)!;
+        var next = ConfigurationReload.Read(_path, present, this, out _);
 
         Assert.Equal(7, next.Stores["s"].Resilience.Retries);
         Assert.Equal(new OutageOptions(LongOutagePolicy.ReadOnly, TimeSpan.FromSeconds(30)), next.ToOutageOptions(new("s", "old")));
@@ -38,7 +38,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
             }
             """);
 
-        var next = ConfigurationReload.Read(_path, present, this)!;
+        var next = ConfigurationReload.Read(_path, present, this, out _);
 
         Assert.Equal(("/srv/s", 7), (next.Stores["s"].Path, next.Stores["s"].Resilience.Retries));
         Assert.Equal(8, next.Volumes.UploadWindow);
@@ -60,7 +60,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         if (text is null) File.Delete(_path);
         else Write(text);
 
-        Assert.Null(ConfigurationReload.Read(_path, present, this));
+        Assert.Throws<ConfigurationException>(() => ConfigurationReload.Read(_path, present, this, out _));
 
         var (id, message) = Assert.Single(_log);
         Assert.Equal(116, id);
@@ -75,7 +75,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         var used = stores.GetResilient("used");
         Write($$"""{ "stores": { "used": { {{Store}}, "resilience": { "refusedGraceSeconds": 5 } }, "later": { {{Store}}, "resilience": { "refusedGraceSeconds": 6 } } } }""");
 
-        stores.Change(ConfigurationReload.Read(_path, present, this)!);
+        stores.Change(ConfigurationReload.Read(_path, present, this, out _));
 
         Assert.Same(used, stores.GetResilient("used"));
         Assert.Equal((5, 6), (used.RefusedGrace.TotalSeconds, stores.GetResilient("later").RefusedGrace.TotalSeconds));
