@@ -11,6 +11,8 @@ namespace Gateway.Cli;
 /// <summary><c>top</c>: the daemon, live.</summary>
 internal static class TopCommand
 {
+    private const int PlainWidth = 200;
+
     public static Command Build()
     {
         var interval = new Option<double>("--interval", "-d") { Description = "Seconds between two pictures, from 0.1 on.", DefaultValueFactory = _ => 1, HelpName = "SECONDS" };
@@ -21,10 +23,9 @@ internal static class TopCommand
             if (seconds is not (>= 0.1 and <= 3600)) throw new Configuration.ConfigurationException("--interval must be between 0.1 and 3600 seconds.");
             using var call = client.WatchStatus(new WatchStatusRequest { IntervalMs = (int)(seconds * 1000) }, cancellationToken: cancellation);
             var left = result.GetValue(count);
-            var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
-            if (ReferenceEquals(writer, Console.Out) && !Console.IsOutputRedirected && console.Profile.Capabilities.Interactive)
+            if (ReferenceEquals(writer, Console.Out) && !Console.IsOutputRedirected && AnsiConsole.Console.Profile.Capabilities.Interactive)
             {
-                await console.Live(new Text("Waiting for the gateway ...")).AutoClear(false).StartAsync(async live => await EachAsync(call, left, picture =>
+                await AnsiConsole.Console.Live(new Text("Waiting for the gateway ...")).StartAsync(async live => await EachAsync(call, left, picture =>
                 {
                     live.UpdateTarget(picture);
                     live.Refresh();
@@ -32,11 +33,20 @@ internal static class TopCommand
             }
             else
             {
+                var console = Plain(writer);
                 await EachAsync(call, left, picture => console.Write(picture), cancellation);
             }
 
             return 0;
         });
+    }
+
+    /// <summary>For files and pipes: no colours, and lines as long as they are.</summary>
+    public static IAnsiConsole Plain(TextWriter writer)
+    {
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer), Ansi = AnsiSupport.No, ColorSystem = ColorSystemSupport.NoColors, Interactive = InteractionSupport.No });
+        console.Profile.Width = PlainWidth;
+        return console;
     }
 
     /// <summary>A picture of what happened between two states of the daemon.</summary>

@@ -61,7 +61,8 @@ internal sealed class ControlServer(GatewayConfiguration configuration, Task sta
         // An empty builder reads no file and no variable, and watches none.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>(); // Signals are the daemon's.
-        builder.Services.AddSingleton(loggers);
+        builder.Logging.SetMinimumLevel(LogLevel.Warning); // Every call and connection is logged below that.
+        builder.Logging.AddProvider(new Forward(loggers));
         builder.Services.AddGrpc(o => o.MaxReceiveMessageSize = 1 << 20);
         builder.Services.AddSingleton(service);
         builder.WebHost.UseKestrelCore();
@@ -107,6 +108,17 @@ internal sealed class ControlServer(GatewayConfiguration configuration, Task sta
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         return chain.Build(certificate);
+    }
+
+    /// <summary>The web server's log, into the daemon's.</summary>
+    private sealed class Forward(ILoggerFactory loggers) : ILoggerProvider
+    {
+        public ILogger CreateLogger(string categoryName) => loggers.CreateLogger(categoryName);
+
+        public void Dispose()
+        {
+            // The factory is the daemon's.
+        }
     }
 
     private sealed class NoLifetime : IHostLifetime
