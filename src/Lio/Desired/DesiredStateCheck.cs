@@ -171,7 +171,7 @@ internal sealed partial class DesiredStateCheck
     [GeneratedRegex(@"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\z")]
     private static partial Regex BackstoreName();
 
-    [GeneratedRegex(@"\Agateway/[!-+\--~]+\z")]
+    [GeneratedRegex(@"\Agateway/[!-+.-~\-]+\z")]
     private static partial Regex BackstoreConfig();
 
     [GeneratedRegex(@"\Anaa\.[0-9a-f]{16}\z")]

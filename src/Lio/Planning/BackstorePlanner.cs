@@ -53,6 +53,9 @@ internal sealed class BackstorePlanner(PlanBuilder plan)
 
     private static bool IsDevice(string path) => path.Split('/') is ["core", _, _];
 
+    private static bool IsInOurHba(string path) =>
+        path.Split('/')[1] is var hba && int.TryParse(hba.AsSpan(hba.IndexOf('_', StringComparison.Ordinal) + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= HbaFirst;
+
     private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
 
     private IEnumerable<string> Devices() =>
@@ -69,7 +72,10 @@ internal sealed class BackstorePlanner(PlanBuilder plan)
     {
         var item = ItemNames.Of(backstore);
         bool HasConfig(string device) => plan.Read($"{device}/attrib/dev_config") == backstore.Config;
-        var path = plan.Owned.Where(IsDevice).FirstOrDefault(p => Path.GetFileName(p) == backstore.Name && (!plan.Exists(p) || !IsEnabled(p) || HasConfig(p)));
+        bool IsOurs(string device) => Path.GetFileName(device) == backstore.Name
+            ? !plan.Exists(device) || !IsEnabled(device) || HasConfig(device)
+            : !IsInOurHba(device) && HasConfig(device); // Taken over earlier, with the name that it had.
+        var path = plan.Owned.Where(IsDevice).FirstOrDefault(IsOurs);
         if (path is null && devices.Find(p => !plan.Owned.Contains(p) && HasConfig(p)) is { } foreign)
         {
             if (!OwnershipMarks.CanMark(foreign) || !IsEnabled(foreign))
@@ -163,8 +169,7 @@ internal sealed class BackstorePlanner(PlanBuilder plan)
         var part = plan.Part(item, RemoveRemedy, after);
         var hba = Path.GetDirectoryName(path)!;
         if (plan.Exists(path)) plan.RemoveDirectory(part, path); // Comes back when the daemon has closed the volume.
-        var made = int.TryParse(hba["core/user_".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= HbaFirst;
-        if (made && plan.Exists(hba) && plan.Directories(hba).Count == 0) plan.RemoveDirectory(part, hba);
+        if (IsInOurHba(path) && plan.Exists(hba) && plan.Directories(hba).Count == 0) plan.RemoveDirectory(part, hba);
         plan.Unmark(part, path);
     }
 }

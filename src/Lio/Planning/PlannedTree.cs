@@ -7,19 +7,20 @@ internal sealed class PlannedTree(IConfigfs configfs)
     private readonly HashSet<string> _made = new(StringComparer.Ordinal);
     private readonly HashSet<string> _gone = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _links = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, HashSet<string>> _madeIn = new(StringComparer.Ordinal);
 
     public bool Exists(string path) => _made.Contains(path) || (IsOld(path) && configfs.Exists(path));
 
     public IReadOnlyList<string> ListDirectories(string directory)
     {
-        var made = _made.Where(path => Path.GetDirectoryName(path) == directory && !_links.ContainsKey(path)).Select(path => Path.GetFileName(path)!);
+        var made = MadeIn(directory).Where(name => !_links.ContainsKey(Path.Combine(directory, name)));
         var old = IsOld(directory) ? configfs.ListDirectories(directory).Where(name => IsOld(Path.Combine(directory, name))) : [];
         return [.. old.Union(made, StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
 
     public IReadOnlyList<string> ListLinks(string directory)
     {
-        var made = _links.Keys.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path)!);
+        var made = MadeIn(directory).Where(name => _links.ContainsKey(Path.Combine(directory, name)));
         var old = IsOld(directory) ? configfs.ListLinks(directory).Where(name => IsOld(Path.Combine(directory, name))) : [];
         return [.. old.Union(made, StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
@@ -58,19 +59,29 @@ internal sealed class PlannedTree(IConfigfs configfs)
         switch (step.Kind)
         {
             case LioStepKind.MakeDirectory:
-                _made.Add(step.Path);
+                AddMade(step.Path);
                 break;
             case LioStepKind.Link:
-                _made.Add(step.Path);
+                AddMade(step.Path);
                 _links[step.Path] = step.Value!;
                 break;
             case LioStepKind.Unlink or LioStepKind.RemoveDirectory:
-                _made.Remove(step.Path);
+                if (_made.Remove(step.Path)) _madeIn[Path.GetDirectoryName(step.Path)!].Remove(Path.GetFileName(step.Path));
                 _links.Remove(step.Path);
                 _gone.Add(step.Path);
                 break;
             default:
                 break;
         }
+    }
+
+    private HashSet<string> MadeIn(string directory) => _madeIn.GetValueOrDefault(directory) ?? [];
+
+    private void AddMade(string path)
+    {
+        _made.Add(path);
+        var directory = Path.GetDirectoryName(path)!;
+        if (!_madeIn.TryGetValue(directory, out var names)) _madeIn[directory] = names = new(StringComparer.Ordinal);
+        names.Add(Path.GetFileName(path));
     }
 }
