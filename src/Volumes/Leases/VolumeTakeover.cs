@@ -22,6 +22,9 @@ public sealed class VolumeTakeover
 {
     private static readonly TimeSpan LeaseDefault = new VolumeOptions().LeaseLength;
 
+    /// <summary>What a claim says that only fences: nobody who claims so ever serves, so if it is cut off nobody need wait for it for longer than this.</summary>
+    private static readonly TimeSpan FenceLease = TimeSpan.FromSeconds(1);
+
     private readonly IBlobStore _store;
     private readonly VolumeOptions _options;
     private readonly string _owner;
@@ -66,7 +69,7 @@ public sealed class VolumeTakeover
         var last = facts.Release?.JournalOwner ?? facts.Others[0].Owner;
         if (facts.Release is not null && facts.LeftBehind is null) return new TakeoverOutcome(state.NewestEpoch, last, true, 0, 0);
         if (!force) Refuse(facts);
-        return await TakeAsync(state, "volume takeover", last, mayLeave: force, givesUp: true, cancellationToken);
+        return await TakeAsync(state, "volume takeover", last, _options.LeaseLength, mayLeave: force, givesUp: true, cancellationToken);
     }
 
     /// <summary>Has every writer of the volume up to now fenced, also one that just opens it, and its lease over. Gives up nothing: what a journal holds alone is still known.</summary>
@@ -77,17 +80,17 @@ public sealed class VolumeTakeover
     {
         var facts = await _handover.ReadFactsAsync(state, state.NewestEpoch, null, null, cancellationToken);
         var last = facts.Release?.JournalOwner ?? (facts.Others.Count > 0 ? facts.Others[0].Owner : _owner);
-        await TakeAsync(state, purpose, last, mayLeave: true, givesUp: false, cancellationToken);
+        await TakeAsync(state, purpose, last, FenceLease, mayLeave: true, givesUp: false, cancellationToken);
     }
 
-    private async Task<TakeoverOutcome> TakeAsync(LogState state, string purpose, string last, bool mayLeave, bool givesUp, CancellationToken cancellationToken)
+    private async Task<TakeoverOutcome> TakeAsync(LogState state, string purpose, string last, TimeSpan lease, bool mayLeave, bool givesUp, CancellationToken cancellationToken)
     {
         var claim = new EpochRecord
         {
             Epoch = state.NewestEpoch + 1,
             Owner = $"{_owner}, {purpose}",
             Nonce = _newNonce(),
-            LeaseSeconds = _options.LeaseLength.TotalSeconds,
+            LeaseSeconds = lease.TotalSeconds,
             JournalId = _newNonce(), // There is none: nobody can have it.
             CreatedAt = _time.GetUtcNow(),
         };

@@ -60,21 +60,34 @@ public class VolumeTrashTests
     }
 
     [Fact]
-    public async Task Remove_CutOffAfterAnyRequest_IsThereOrInTheTrashAndASecondRunEndsIt()
+    public void Remove_CutOffAfterAnyRequest_IsThereOrInTheTrashAndASecondRunEndsIt() => LeaseWorld.Run(async world =>
     {
-        await using var world = await WrittenAsync();
+        var gateway = await world.ServingAsync("gateway");
+        await gateway.WriteAsync(1);
+        await gateway.Volume.DisposeAsync();
 
         await Interruption.AfterEachRequestAsync(
-            world.Store,
-            store => NewTrash(store).RemoveAsync(VolumeWorld.Name, Week, false, default),
+            world.Bucket,
+            store => Trash(store).RemoveAsync(GatewayProcess.VolumeName, Week, false, default),
             async (bucket, ended) =>
             {
-                var (listed, trashed) = (await new VolumeCatalog(bucket, TimeProvider.System).ListAsync(default), await NewTrash(bucket).ListAsync(default));
+                var (listed, trashed) = (await new VolumeCatalog(bucket, world.Time).ListAsync(default), await Trash(bucket).ListAsync(default));
                 Assert.Equal(1, listed.Count + trashed.Count);
                 if (ended) Assert.Single(trashed);
             },
-            bucket => RestoreAndReadAsync(world, bucket));
-    }
+            async bucket =>
+            {
+                Assert.True((await VolumeOwnership.ReadAsync(bucket, GatewayProcess.VolumeName, world.Time, default)).Released);
+                await Trash(bucket).RestoreAsync(GatewayProcess.VolumeName, default);
+                var second = new GatewayProcess("second", world.Time, bucket);
+                await second.OpenAsync();
+                Assert.Empty(second.Waits);
+                Assert.Equal(VolumeWorld.Tagged(1, 8), await second.ReadAsync());
+                await second.Volume.DisposeAsync();
+            });
+
+        VolumeTrash Trash(IBlobStore store) => new(store, new VolumeOptions(), "operator", world.Time, _ => { }, NullLogger.Instance);
+    });
 
     [Fact]
     public async Task Restore_CutOffAfterAnyRequest_IsThereOrInTheTrashAndASecondRunEndsIt()
