@@ -290,7 +290,7 @@ internal sealed class GatewayService(
             foreach (var volume in await trash.PurgeExpiredAsync(all: false, null, cancellationToken))
             {
                 LocalRemains.Remove(volume.Id, _configuration.Journal.Directory, _configuration.Volumes.CacheDirectory);
-                ServingLog.Purged(_logger, $"{store}/{volume.Name}", volume.Id);
+                ServingLog.Purged(_logger, store, volume.Name, volume.Id);
             }
         }
     }

@@ -66,8 +66,8 @@ internal static partial class ServingLog
     [LoggerMessage(EventId = 118, EventName = "DeviceNotResized", Level = LogLevel.Warning, Message = "Device {Device}: its size was not taken over as a whole. {Reason}")]
     public static partial void NotResized(ILogger logger, TcmuDeviceName device, string reason);
 
-    [LoggerMessage(EventId = 119, EventName = "TrashPurged", Level = LogLevel.Information, Message = "Volume {Volume} ({VolumeId}) was in the trash until its time was over, and was purged.")]
-    public static partial void Purged(ILogger logger, string volume, Guid volumeId);
+    [LoggerMessage(EventId = 119, EventName = "TrashPurged", Level = LogLevel.Information, Message = "Volume {Store}/{Volume} ({VolumeId}) was in the trash until its time was over, and was purged.")]
+    public static partial void Purged(ILogger logger, string store, string volume, Guid volumeId);
 
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
     public static partial void CannotServe(ILogger logger, string reason);
