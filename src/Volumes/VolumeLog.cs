@@ -161,4 +161,7 @@ internal static partial class VolumeLog
     [LoggerMessage(EventId = 363, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
         Message = "Volume {Volume}: of map blob {Number} more was freed than was in use. It is kept for good. Please report this: it is a bug.")]
     public static partial void MapBlobMiscounted(ILogger logger, string volume, uint number);
+
+    [LoggerMessage(EventId = 365, EventName = "Resized", Level = LogLevel.Information, Message = "Volume {Volume} has {SizeBytes} bytes from now on.")]
+    public static partial void Resized(ILogger logger, string volume, long sizeBytes);
 }

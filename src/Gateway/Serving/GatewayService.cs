@@ -5,6 +5,7 @@ using Gateway.Configuration;
 using Gateway.Tcmu;
 using Gateway.Volumes;
 using Gateway.Volumes.Leases;
+using Gateway.Volumes.Trash;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -150,7 +151,10 @@ internal sealed class GatewayService(
             stores.Change(next);
             _configuration = next;
             foreach (var session in _sessions.Values)
+            {
                 if (ConfigurationReload.PathOf(session.Device.Name) is { } path) session.Target.Change(next.ToOutageOptions(path));
+                session.Target.RefreshInBackground();
+            }
         }
 
         ConfigurationChanged?.Invoke();
@@ -326,11 +330,7 @@ internal sealed class GatewayService(
 
     private async Task<int> ReconfigureAsync(DeviceReconfigured change)
     {
-        if (change.CapacityBytes is not null)
-        {
-            ServingLog.Reconfigured(_logger, change.Name, "its size cannot be changed while it is there; dev_size was refused.");
-            return StatusNotSupported;
-        }
+        if (change.CapacityBytes is { } sizeBytes) return await FollowSizeAsync(change.Name, sizeBytes);
 
         if (change.Config is not null)
         {
@@ -342,6 +342,53 @@ internal sealed class GatewayService(
         foreach (var session in _sessions.Values.Where(s => s.Device.Name == change.Name)) await session.Target.SetWriteCacheAsync(enabled);
         ServingLog.Reconfigured(_logger, change.Name, enabled ? "its write cache is on." : "its write cache is off: every write is durable before it completes.");
         return 0;
+    }
+
+    /// <summary>Makes a volume that is served here larger: in the bucket, for initiators, who get UNIT ATTENTION CAPACITY DATA HAS CHANGED, and in the kernel. Asked for again, it does what is left.</summary>
+    /// <exception cref="VolumeException">The volume is not open here, or the size cannot be; the message says what to do.</exception>
+    /// <exception cref="BlobStoreException">The store failed; it can be asked for again.</exception>
+    /// <exception cref="IOException">The kernel refuses the new dev_size; initiators see the new size all the same.</exception>
+    public async Task ResizeAsync(VolumePath path, long sizeBytes, CancellationToken cancellationToken)
+    {
+        var session = _sessions.Values.Where(s => ConfigurationReload.PathOf(s.Device.Name) == path).MinBy(s => s.Target.State.Reason is null ? 0 : 1)
+            ?? throw new VolumeException(VolumeErrorKind.NotFound, $"Volume {path} has no device here. Where no gateway serves it, 'tcmu-gateway volume resize {path} SIZE' resizes it in the bucket.");
+        await session.Target.ResizeAsync(sizeBytes, cancellationToken);
+    }
+
+    /// <summary>Removes for good, in all stores, what has been in the trash for as long as it was to be kept. Call it from time to time, one at a time.</summary>
+    /// <exception cref="BlobStoreException">A store failed; it can be called again.</exception>
+    public async Task PurgeExpiredAsync(CancellationToken cancellationToken)
+    {
+        foreach (var store in stores.Names)
+        {
+            var trash = new VolumeTrash(stores.GetBackground(store), _configuration.ToVolumeOptions(), ThisProgram.Owner, time, _ => { }, _logger);
+            foreach (var volume in await trash.PurgeExpiredAsync(all: false, null, cancellationToken))
+            {
+                LocalRemains.Remove(volume.Id, _configuration.Journal.Directory, _configuration.Volumes.CacheDirectory);
+                ServingLog.Purged(_logger, store, volume.Name, volume.Id);
+            }
+        }
+    }
+
+    /// <summary>Somebody writes dev_size, perhaps we: whoever does waits for this answer.</summary>
+    private async Task<int> FollowSizeAsync(TcmuDeviceName name, long sizeBytes)
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(_configuration.ToVolumeOptions().CommandTimeout, time);
+            foreach (var session in _sessions.Values.Where(s => s.Device.Name == name)) await session.Target.FollowSizeAsync(sizeBytes, limit.Token);
+            return 0;
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException or OperationCanceledException)
+        {
+            ServingLog.NotResized(_logger, name, e is OperationCanceledException ? "dev_size was refused: the store did not answer in time." : $"dev_size was refused: {e.Message}");
+            return e switch
+            {
+                VolumeException { Kind: VolumeErrorKind.InvalidArgument } => StatusInvalid,
+                VolumeException { Kind: VolumeErrorKind.Fenced or VolumeErrorKind.OwnedElsewhere } => StatusBusy,
+                _ => StatusIoError,
+            };
+        }
     }
 
     /// <summary>Read when the device is attached: the kernel refuses changes while it is exported.</summary>
@@ -369,7 +416,7 @@ internal sealed class GatewayService(
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch
             {
                 ({ } block, _) when block != volume.Geometry.BlockLengthBytes => $"hw_block_size is {block}, but the volume has blocks of {volume.Geometry.BlockLengthBytes} bytes",
-                (_, { } size) when size != (long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes => $"dev_size is {size}, but the volume has {(long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes} bytes",
+                (_, { } size) when size > volume.SizeBytes => $"dev_size is {size}, but the volume has {volume.SizeBytes} bytes", // A smaller one is of before a resize.
                 _ => null,
             };
             if (fault is null) return volume;

@@ -51,7 +51,7 @@ internal sealed class VolumeReader : IAsyncDisposable
         _head = new PinnedHead(geometry);
         _keeper = new HeadKeeper(places, _head, ReadUnobservedAsync, options, time, geometry.BlockLengthBytes);
         _streams = new StreamDetector(geometry.BlockLengthBytes, geometry.CapacityBlocks, cache.StreamBytes);
-        _ahead = new ReadAhead(places, fetcher, cache, _head, _streams, geometry, options.ReadWindow * 2);
+        _ahead = new ReadAhead(places, fetcher, cache, _head, _streams, geometry.BlockLengthBytes, geometry.CapacityBlocks, options.ReadWindow * 2);
     }
 
     /// <summary>Fetches parts of the map through the same tiers.</summary>
@@ -106,6 +106,13 @@ internal sealed class VolumeReader : IAsyncDisposable
         if (done == range.Blocks) return new(BlockResult.Success);
         Interlocked.Add(ref _blocksFetched, range.Blocks - done);
         return ReadRestAsync(range, done, destination, advice, cancellationToken);
+    }
+
+    /// <summary>The volume has grown. Its first MiB is what it was: no volume is smaller.</summary>
+    public void Grow(ulong capacityBlocks)
+    {
+        _streams.Grow(capacityBlocks);
+        _ahead.Grow(capacityBlocks);
     }
 
     /// <summary>A batch is in the journal: its blocks have a new place.</summary>
