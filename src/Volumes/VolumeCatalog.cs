@@ -194,6 +194,17 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         return record with { SizeBytes = sizeBytes };
     }
 
+    /// <summary>A volume's identity, capacity in bytes and logical block length in bytes, without a look at its log: a few requests, however large it is.</summary>
+    /// <exception cref="VolumeException">No such volume, it is in the trash, or it is damaged.</exception>
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    public async Task<(Guid Id, long SizeBytes, int BlockSizeBytes)> IdentifyAsync(string name, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        var record = await LogState.ReadVolumeAsync(store, new VolumeKeys(await VolumeNames.ResolveAsync(store, name, cancellationToken)), cancellationToken);
+        record.RefuseRemoved();
+        return (record.Id, record.SizeBytes, record.BlockSizeBytes);
+    }
+
     /// <summary>Describes a volume as the bucket has it.</summary>
     /// <exception cref="VolumeException">No such volume, or it is damaged.</exception>
     /// <exception cref="BlobStoreException">The store failed.</exception>

@@ -37,15 +37,8 @@ internal static class CommandLine
         root.Subcommands.Add(StoreCommands.Build());
         root.Subcommands.Add(ConfigCommands.Build());
         root.Subcommands.Add(BenchCommand.Build());
-        root.Subcommands.Add(BuildTarget());
+        root.Subcommands.Add(TargetCommands.Build());
         return root;
-    }
-
-    private static Command BuildTarget()
-    {
-        var target = new Command("target", "Exports volumes.") { Hidden = true };
-        target.Subcommands.Add(TargetApplyCommand.Build());
-        return target;
     }
 
     /// <summary>Runs a command and turns the failures that a person can mend into one clear message and exit code 1.</summary>

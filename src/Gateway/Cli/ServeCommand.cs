@@ -1,7 +1,9 @@
 using System.CommandLine;
 using Gateway.Configuration;
 using Gateway.Control;
+using Gateway.Lio;
 using Gateway.Serving;
+using Gateway.Targets;
 using Gateway.Volumes.Leases;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -72,6 +74,12 @@ internal static class ServeCommand
         builder.Services.AddSingleton(events);
         builder.Services.AddSingleton<GatewayService>();
         builder.Services.AddHostedService(s => s.GetRequiredService<GatewayService>());
+        builder.Services.AddSingleton(new ExportBook(configuration.StateDirectory));
+        builder.Services.AddSingleton(s => new LioReconciler(
+            new KernelConfigfs(), new Modprobe(), new LioOptions { ConfigfsRoot = s.GetRequiredService<KernelRoots>().Configfs, SysfsRoot = s.GetRequiredService<KernelRoots>().Sysfs }, TimeProvider.System, s.GetRequiredService<ILoggerFactory>().CreateLogger("Gateway.Lio")));
+        builder.Services.AddSingleton<TargetKeeper>();
+        builder.Services.AddHostedService(s => s.GetRequiredService<TargetKeeper>());
+        builder.Services.AddSingleton<TargetAdmin>();
         builder.Services.AddSingleton<ControlService>();
         builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>()));
         return builder.Build();

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using Gateway.Targets;
 using Gateway.Volumes;
 
 namespace Gateway.Configuration;
@@ -23,12 +24,15 @@ internal sealed partial record TargetsSection
     public DiscoverySection Discovery { get; set; } = new();
 
     /// <summary>True if nothing is to be exported.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public bool IsEmpty => Iscsi.Count == 0 && Loopback.Count == 0 && Vhost.Count == 0;
 
     /// <summary>The volumes that are exported.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public IEnumerable<string> Volumes => Iscsi.Values.SelectMany(t => t.Luns).Concat(Loopback.Values.SelectMany(t => t.Luns)).Concat(Vhost.Values.SelectMany(t => t.Luns)).Select(l => l.Volume).Distinct(StringComparer.Ordinal);
 
     /// <summary>Every CHAP user that is configured, with where.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public IEnumerable<(string Setting, ChapSection Chap)> Chaps
     {
         get
@@ -103,6 +107,8 @@ internal sealed record IscsiTargetSection
         if (Portals.Count == 0) yield return "portals: at least one is needed, for example 0.0.0.0:3260";
         foreach (var portal in Portals.Where(p => !TryParsePortal(p, out _))) yield return $"portals: '{portal}' is no ADDRESS:PORT; write 192.0.2.1:3260 or [2001:db8::1]:3260";
         foreach (var fault in LunSection.Faults(Luns, stores)) yield return fault;
+        _ = SessionSettings.Parse(Parameters, out var faults);
+        foreach (var fault in faults) yield return fault;
         foreach (var fault in ChapSection.Faults(Chap, MutualChap)) yield return fault;
         if (Initiators.Count > 0 && Chap is not null) yield return "chap: with initiators each has its own; give it there";
         foreach (var (name, initiator) in Initiators)

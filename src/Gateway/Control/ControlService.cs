@@ -5,6 +5,7 @@ using Gateway.Backends.Resilience;
 using Gateway.Configuration;
 using Gateway.Control.V1;
 using Gateway.Serving;
+using Gateway.Targets;
 using Gateway.Tcmu;
 using Gateway.Volumes;
 using Google.Protobuf.WellKnownTypes;
@@ -15,7 +16,7 @@ using Status = Gateway.Control.V1.Status;
 namespace Gateway.Control;
 
 /// <summary>The control API (proto/control.proto) over the running daemon.</summary>
-internal sealed class ControlService(GatewayService gateway, StoreSet stores, EventLog events, ServeArguments arguments, TimeProvider time, ILoggerFactory loggers) : V1.Control.ControlBase, IDisposable
+internal sealed class ControlService(GatewayService gateway, TargetAdmin targets, StoreSet stores, EventLog events, ServeArguments arguments, TimeProvider time, ILoggerFactory loggers) : V1.Control.ControlBase, IDisposable
 {
     private const int IntervalMinMilliseconds = 100;
     private const int IntervalDefaultMilliseconds = 1000;
@@ -100,6 +101,24 @@ internal sealed class ControlService(GatewayService gateway, StoreSet stores, Ev
         var path = VolumePath.Parse(request.Volume);
         return ToWire(path, await Catalog(path.Store).DescribeAsync(path.Volume, token));
     });
+
+    public override Task<V1.Volume> ResizeVolume(ResizeVolumeRequest request, ServerCallContext context) => Guard(context, async token =>
+    {
+        var path = VolumePath.Parse(request.Volume);
+        await gateway.GrowAsync(path, request.Size, token);
+        await targets.RefreshAsync(token); // Devices of volumes that are not open here learn of it, too.
+        return ToWire(path, await Catalog(path.Store).DescribeAsync(path.Volume, token));
+    });
+
+    public override Task<ListTargetsReply> ListTargets(ListTargetsRequest request, ServerCallContext context) => Guard(context, _ => Task.FromResult(targets.List()));
+
+    public override Task<Target> Export(ExportRequest request, ServerCallContext context) => Guard(context, token => targets.ExportAsync(request, token));
+
+    public override Task<UnexportReply> Unexport(UnexportRequest request, ServerCallContext context) => Guard(context, token => targets.UnexportAsync(request, token));
+
+    public override Task<Target> SetInitiator(SetInitiatorRequest request, ServerCallContext context) => Guard(context, token => targets.SetInitiatorAsync(request, token));
+
+    public override Task<Target> SetChap(SetChapRequest request, ServerCallContext context) => Guard(context, token => targets.SetChapAsync(request, token));
 
     public override Task<TestStoreReply> TestStore(TestStoreRequest request, ServerCallContext context) => Guard(context, async token =>
     {
@@ -237,6 +256,7 @@ internal sealed class ControlService(GatewayService gateway, StoreSet stores, Ev
 
     private static StatusCode? StatusOf(Exception exception) => exception switch
     {
+        TargetException target => target.Status,
         ConfigurationException => StatusCode.InvalidArgument,
         VolumeException { Kind: VolumeErrorKind.NotFound } => StatusCode.NotFound,
         VolumeException { Kind: VolumeErrorKind.AlreadyExists } => StatusCode.AlreadyExists,

@@ -344,6 +344,13 @@ internal sealed class GatewayService(
         return 0;
     }
 
+    /// <summary>Makes a volume larger, whether it is served here or not.</summary>
+    /// <inheritdoc cref="ResizeAsync"/>
+    public Task GrowAsync(VolumePath path, long sizeBytes, CancellationToken cancellationToken) =>
+        _sessions.Values.Any(s => ConfigurationReload.PathOf(s.Device.Name) == path && s.Target.Volume is not null)
+            ? ResizeAsync(path, sizeBytes, cancellationToken)
+            : new VolumeCatalog(stores.Get(path.Store), TimeProvider.System).ResizeAsync(path.Volume, sizeBytes, cancellationToken);
+
     /// <summary>Makes a volume that is served here larger: in the bucket, for initiators, who get UNIT ATTENTION CAPACITY DATA HAS CHANGED, and in the kernel. Asked for again, it does what is left.</summary>
     /// <exception cref="VolumeException">The volume is not open here, or the size cannot be; the message says what to do.</exception>
     /// <exception cref="BlobStoreException">The store failed; it can be asked for again.</exception>
