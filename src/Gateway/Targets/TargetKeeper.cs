@@ -12,8 +12,9 @@ namespace Gateway.Targets;
 /// Keeps LIO as declared: makes volumes and exports at the start and after a change, mends what was changed by hand, tries again what could not be done.
 /// One look each half minute, each five seconds while something is wrong.
 /// </summary>
-internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, ExportBook book, LioReconciler lio, KernelRoots roots, TimeProvider time, ILoggerFactory loggers) : BackgroundService
+internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, ExportBook book, LioReconciler lio, TimeProvider time, ILoggerFactory loggers) : BackgroundService
 {
+    private const string ManagedFile = "exports.managed";
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(6);
@@ -23,7 +24,6 @@ internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, Expo
     private readonly SemaphoreSlim _changed = new(0, 1);
     private readonly VolumeFacts _facts = new(gateway.Configuration.StateDirectory, stores, loggers.CreateLogger("Gateway.Targets"));
     private volatile IReadOnlyList<LioFailure> _faults = [];
-    private bool _hasWorked;
 
     /// <summary>What is not as declared, and why, as of the last look.</summary>
     public IReadOnlyList<LioFailure> Faults => _faults;
@@ -120,12 +120,15 @@ internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, Expo
             if (spec is { } wanted && facts[volume].Fact is { } fact) facts[volume] = (await GrowAsync(path, wanted.SizeBytes, fact, faults, cancellationToken), null);
         }
 
-        if (targets.IsEmpty && !_hasWorked && !Directory.Exists(Path.Combine(roots.Configfs, "target"))) return faults; // A host without LIO, and nothing asked of it.
-        _hasWorked = true;
+        // What was never asked of us is not ours to look at: LIO may not even be there. What was, is to go, also when the file is emptied while nobody runs.
+        var managed = Path.Combine(configuration.StateDirectory, ManagedFile);
+        if (targets.IsEmpty && !File.Exists(managed)) return faults;
+        if (!File.Exists(managed)) StateFile.WriteBytes(managed, "The exports of this host are looked after: see 'targets' in the configuration.\n"u8);
         var desired = DesiredTargets.Of(targets, facts, Environment.MachineName, out var unknown);
         var result = await lio.ReconcileAsync(desired, cancellationToken);
         faults.AddRange(result.Failures.Where(f => !unknown.ContainsKey(f.Item)));
         faults.AddRange(unknown.Select(u => new LioFailure(u.Key, u.Value)));
+        if (targets.IsEmpty && result.Succeeded) File.Delete(managed);
         return faults;
     }
 

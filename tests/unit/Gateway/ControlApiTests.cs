@@ -7,7 +7,9 @@ using Gateway.Cli;
 using Gateway.Configuration;
 using Gateway.Control;
 using Gateway.Control.V1;
+using Gateway.Lio;
 using Gateway.Serving;
+using Gateway.Targets;
 using Gateway.Tcmu;
 using Grpc.Core;
 using Microsoft.Extensions.Hosting;
@@ -300,7 +302,7 @@ public sealed class ControlApiTests : IAsyncLifetime
     private ControlClient Connect() => new(new ControlAddress(SocketPath));
 
     private string Configuration(string control = "") =>
-        $$"""{ "stores": { "local": { "type": "file", "path": "{{Path.Combine(_directory, "store")}}" } }, "control": { "socket": "{{SocketPath}}"{{(control.Length > 0 ? ", " + control : "")}} } }""";
+        $$"""{ "stores": { "local": { "type": "file", "path": "{{Path.Combine(_directory, "store")}}" } }, "stateDirectory": "{{Path.Combine(_directory, "state")}}", "control": { "socket": "{{SocketPath}}"{{(control.Length > 0 ? ", " + control : "")}} } }""";
 
     private async Task<IReadOnlyList<LoggedEvent>> StartAsync(string control = "", bool expectListening = true) => (await StartWithLoggersAsync(control, expectListening)).Events;
 
@@ -314,12 +316,17 @@ public sealed class ControlApiTests : IAsyncLifetime
         var loggers = LoggerFactory.Create(b => b.AddProvider(events));
         var stores = new StoreSet(configuration, TimeProvider.System, loggers);
         var arguments = new ServeArguments(null, ConfigurationFile);
-        var gateway = new GatewayService(configuration, stores, new KernelRoots(), arguments, TimeProvider.System, new NoLifetime(), loggers);
-        var service = new ControlService(gateway, stores, events, arguments, TimeProvider.System, loggers);
+        var roots = new KernelRoots { Configfs = Path.Combine(_directory, "configfs"), Sysfs = Path.Combine(_directory, "sysfs") };
+        var gateway = new GatewayService(configuration, stores, roots, arguments, TimeProvider.System, new NoLifetime(), loggers);
+        var book = new ExportBook(configuration.StateDirectory);
+        var lio = new LioReconciler(new KernelConfigfs(), new Modprobe(), new LioOptions { ConfigfsRoot = roots.Configfs, SysfsRoot = roots.Sysfs }, TimeProvider.System, loggers.CreateLogger("Gateway.Lio"));
+        var keeper = new TargetKeeper(gateway, stores, book, lio, TimeProvider.System, loggers);
+        var targets = new TargetAdmin(gateway, keeper, book, stores, roots);
+        var service = new ControlService(gateway, targets, stores, events, arguments, TimeProvider.System, loggers);
         var server = new ControlServer(configuration, Task.CompletedTask, service, loggers);
         var seen = new List<LoggedEvent>();
         await server.StartAsync(CancellationToken.None);
-        _running.Add(new Running(server, stores, loggers, service, gateway));
+        _running.Add(new Running(server, stores, loggers, service, gateway, targets, keeper, lio));
         await foreach (var one in events.WatchAsync(EventLog.KeptMax, true, CancellationToken.None))
         {
             seen.Add(one);
@@ -331,7 +338,7 @@ public sealed class ControlApiTests : IAsyncLifetime
         return (loggers, seen);
     }
 
-    private sealed class Running(ControlServer server, StoreSet stores, ILoggerFactory loggers, ControlService service, GatewayService gateway) : IAsyncDisposable
+    private sealed class Running(ControlServer server, StoreSet stores, ILoggerFactory loggers, ControlService service, GatewayService gateway, TargetAdmin targets, TargetKeeper keeper, LioReconciler lio) : IAsyncDisposable
     {
         public async ValueTask DisposeAsync()
         {
@@ -339,6 +346,9 @@ public sealed class ControlApiTests : IAsyncLifetime
             server.Dispose();
             gateway.Dispose();
             service.Dispose();
+            targets.Dispose();
+            keeper.Dispose();
+            lio.Dispose();
             await stores.DisposeAsync();
             loggers.Dispose();
         }
