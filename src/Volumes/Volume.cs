@@ -176,9 +176,10 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         try
         {
             if (_state != BlockError.None) throw NotServing();
+            if (Mutation.GrownBeforeRecord && change(_record with { SizeBytes = SizeBytes }) is { } early) Grow(early);
             var (_, record) = await VolumeRecords.ChangeAsync(_background, _identity.Keys, change, either.Token).WaitAsync(either.Token);
             if (record.CapacityBlocks <= _capacityBlocks) return false;
-            await _writer.RefuseIfFencedAsync(either.Token).WaitAsync(either.Token);
+            if (!Mutation.GrownWithoutLook) await _writer.RefuseIfFencedAsync(either.Token).WaitAsync(either.Token);
             Grow(record);
             VolumeLog.Resized(_logger, Name, record.SizeBytes);
             return true;
