@@ -41,5 +41,8 @@ internal static class Mutation
     public const bool AcknowledgedPastLease = false;
     public const bool LeaseNotWaitedOut = false;
     public const bool HeartbeatDebtIgnored = false;
+    public const bool GrownBeforeRecord = false;
+    public const bool GrownWithoutLook = false;
+    public const bool SizeReadOnce = false;
 }
 #endif

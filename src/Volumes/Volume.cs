@@ -51,6 +51,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     private readonly StoreWriter _writer;
     private readonly AsyncMutex _resizes = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly BlockGeometry _geometry;
     private ulong _capacityBlocks;
     private volatile BlockError _state;
     private int _closed;
@@ -68,7 +69,8 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         _journalMap = recovered.JournalMap;
         _bucket = recovered.Bucket;
         _loader = recovered.Loader;
-        _capacityBlocks = _record.CapacityBlocks;
+        _geometry = _record.ToGeometry();
+        _capacityBlocks = _geometry.CapacityBlocks;
         _authority = authority;
         _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
         _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
@@ -93,7 +95,7 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     public long Epoch { get; }
 
     /// <summary>Its shape. The capacity grows by <see cref="ResizeAsync"/>.</summary>
-    public BlockGeometry Geometry => _record.ToGeometry() with { CapacityBlocks = Volatile.Read(ref _capacityBlocks) };
+    public BlockGeometry Geometry => _geometry with { CapacityBlocks = Volatile.Read(ref _capacityBlocks) };
 
     /// <summary>Capacity in bytes.</summary>
     public long SizeBytes => (long)Volatile.Read(ref _capacityBlocks) * _record.BlockSizeBytes;
@@ -186,9 +188,10 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         try
         {
             if (_state != BlockError.None) throw NotServing();
+            if (Mutation.GrownBeforeRecord && change(_record with { SizeBytes = SizeBytes }) is { } early) Grow(early);
             var (_, record) = await VolumeRecords.ChangeAsync(_background, _identity.Keys, change, either.Token).WaitAsync(either.Token);
             if (record.CapacityBlocks <= _capacityBlocks) return false;
-            await _writer.RefuseIfFencedAsync(either.Token).WaitAsync(either.Token);
+            if (!Mutation.GrownWithoutLook) await _writer.RefuseIfFencedAsync(either.Token).WaitAsync(either.Token);
             Grow(record);
             VolumeLog.Resized(_logger, Name, record.SizeBytes);
             return true;

@@ -168,6 +168,15 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         return false;
     }
 
+    /// <summary>The folder in which the volume of a name is. Everything that takes a volume's name resolves it by itself; this is for those that look at blobs.</summary>
+    /// <exception cref="VolumeException">No such volume.</exception>
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    public Task<string> ResolveAsync(string name, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        return VolumeNames.ResolveAsync(store, name, cancellationToken);
+    }
+
     /// <summary>Makes a volume larger in the bucket. A gateway that serves it goes on with the size that it knows, until it is told.</summary>
     /// <returns>Its size before, in bytes; the same as the new one if there was nothing to do.</returns>
     /// <exception cref="VolumeException">No such volume, a size that cannot be, or a smaller one.</exception>

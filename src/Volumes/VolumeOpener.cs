@@ -113,7 +113,7 @@ public sealed class VolumeOpener
             // Whoever removes a volume puts its record first and claims an epoch then: either this finds the record, or that claim fences us.
             after.Volume.RefuseRemoved();
             if (after.Volume.Name != name) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{name}' was renamed to '{after.Volume.Name}' while it was being opened. Open it by that name.");
-            if (!Mutation.LogReadOnceOnly && (after.VolumeNumber != state.VolumeNumber || after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
+            if (!Mutation.LogReadOnceOnly && ((after.VolumeNumber != state.VolumeNumber && !Mutation.SizeReadOnce) || after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);

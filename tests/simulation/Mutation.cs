@@ -84,4 +84,10 @@ internal static class Mutation
     public static bool LeaseNotWaitedOut => _active is nameof(LeaseNotWaitedOut);
 
     public static bool HeartbeatDebtIgnored => _active is nameof(HeartbeatDebtIgnored);
+
+    public static bool GrownBeforeRecord => _active is nameof(GrownBeforeRecord);
+
+    public static bool GrownWithoutLook => _active is nameof(GrownWithoutLook);
+
+    public static bool SizeReadOnce => _active is nameof(SizeReadOnce);
 }

@@ -200,13 +200,15 @@ public sealed class VolumeTrash
         }, cancellationToken);
         if (!record.Purging) return null;
 
-        var names = await ReadNamesAsync(keys, newest, cancellationToken);
+        var names = await ReadNamesAsync(keys, cancellationToken);
         var removed = new Removal(_store, record.Name, progress);
         // A writer that was fenced, and sleeps, finds out by the epochs: they go after all that it could still think it owns.
         await removed.AllAsync(keys.Prefix, name => !IsMetadata(keys, name), cancellationToken);
         await removed.AllAsync(keys.EpochPrefix, _ => true, cancellationToken);
         // The first one first: without it none of the others, nor one that is put late, makes a volume.
-        for (var number = 1L; number <= newest; number++) await removed.OneAsync(keys.Record(number), cancellationToken);
+        if (newest > 1) await removed.OneAsync(keys.Record(1), cancellationToken);
+        await removed.AllAsync(keys.RecordPrefix, name => name != keys.Record(newest).Value, cancellationToken);
+        await removed.OneAsync(keys.Record(newest), cancellationToken);
         foreach (var name in names) await RemoveAliasesAsync(name, record.Id, cancellationToken);
         return Describe(record);
     }
@@ -215,14 +217,14 @@ public sealed class VolumeTrash
         name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) || name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) || name.StartsWith(keys.AliasPrefix, StringComparison.Ordinal);
 
     /// <summary>The names that the volume has had by aliases, as far as its records are still there.</summary>
-    private async Task<SortedSet<string>> ReadNamesAsync(VolumeKeys keys, long newest, CancellationToken cancellationToken)
+    private async Task<SortedSet<string>> ReadNamesAsync(VolumeKeys keys, CancellationToken cancellationToken)
     {
         var names = new SortedSet<string>(StringComparer.Ordinal);
-        for (var number = 1L; number <= newest; number++)
+        await foreach (var blob in _store.ListAsync(keys.RecordPrefix, null, cancellationToken))
         {
+            if (!BlobKey.TryCreate(blob.Name, out var key)) continue;
             try
             {
-                var key = keys.Record(number);
                 names.Add(RecordCodec.DecodeVolume(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value).Name);
             }
             catch (Exception e) when (e is VolumeException or BlobStoreException { Kind: BlobErrorKind.NotFound or BlobErrorKind.Corrupt })
@@ -238,7 +240,7 @@ public sealed class VolumeTrash
     {
         await foreach (var blob in _store.ListAsync(new VolumeKeys(name).AliasPrefix, null, cancellationToken))
         {
-            var key = new BlobKey(blob.Name);
+            if (!BlobKey.TryCreate(blob.Name, out var key)) continue;
             try
             {
                 if (AliasRecord.Decode(await RecordEnvelope.ReadAsync(_store, key, cancellationToken), key.Value).Id == id) await _store.DeleteAsync(key, cancellationToken);

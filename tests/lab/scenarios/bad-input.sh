@@ -72,7 +72,7 @@ check "the journal is as it was" journal_unchanged || true
 
 say "A volume that is not there, a size that is not its own"
 step "refused, and the log names it" refused nowhere "There is no volume 'nowhere'"
-size=$((32 << 20))
+size=$((96 << 20)) # A smaller one is of before a resize, and is served.
 step "refused, and the log says which" refused "$VOLUME" "dev_size is $size"
 size=$((64 << 20))
 

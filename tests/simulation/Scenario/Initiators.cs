@@ -40,9 +40,11 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     public async Task<int[]?> ReadAllAsync(Serving serving)
     {
         var found = new int[plan.Blocks];
-        for (var lba = 0; lba < plan.Blocks;)
+        // What lies behind the end is zeroes to the model: nobody can have written there who served before.
+        var capacity = (int)serving.Volume.Geometry.CapacityBlocks;
+        for (var lba = 0; lba < capacity;)
         {
-            var blocks = Math.Min(plan.Blocks - lba, Math.Max(1, random.Next(1, 256)));
+            var blocks = Math.Min(capacity - lba, Math.Max(1, random.Next(1, 256)));
             var (result, tags) = await ReadTagsAsync(serving, lba, blocks, mayAbort: false);
             if (result.Error == BlockError.StoreUnavailable)
             {
@@ -61,7 +63,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     /// <summary>Writes made so far, by their number.</summary>
     public List<Write?> Writers { get; } = [null];
 
-    public Task<BlockResult> WriteAsync(Serving serving) => WriteAsync(serving, PickRange(), random.Next(8) == 0);
+    public Task<BlockResult> WriteAsync(Serving serving) => WriteAsync(serving, PickRange(serving), random.Next(8) == 0);
 
     public Task<BlockResult> FlushAsync(Serving serving) => CommandAsync(serving, "flush", async abort =>
     {
@@ -95,7 +97,7 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
     /// <summary>One random command; false if the volume cannot serve any more.</summary>
     private async Task<bool> SendOneAsync(Serving serving)
     {
-        var range = PickRange();
+        var range = PickRange(serving);
         BlockResult result;
         switch (PickKind())
         {
@@ -257,13 +259,15 @@ internal sealed class Initiators(World world, SeedPlan plan, Judge judge, Random
         return kind;
     }
 
-    private BlockRange PickRange()
+    private BlockRange PickRange(Serving serving)
     {
+        var capacity = (int)serving.Volume.Geometry.CapacityBlocks;
         // As in production, a command is small beside the journal.
-        var blocksMax = (int)Math.Min(Math.Min(plan.Blocks, 64), plan.JournalBytes / 4 / plan.BlockBytes);
+        var blocksMax = (int)Math.Min(Math.Min(capacity, 64), plan.JournalBytes / 4 / plan.BlockBytes);
         var blocks = Math.Min(blocksMax, random.Next(8) == 0 ? random.Next(1, 64) : random.Next(1, plan.LengthMax + 1));
-        var first = random.Next(10) == 0 ? random.Next(plan.Blocks) : random.Next(plan.HotBlocks);
-        return new BlockRange((ulong)Math.Min(first, plan.Blocks - blocks), (uint)blocks);
+        var first = random.Next(10) == 0 ? random.Next(capacity) : random.Next(Math.Min(plan.HotBlocks, capacity));
+        if (plan.ResizesMax > 0 && random.Next(6) == 0) first = capacity - 1; // At the end, which was another a moment ago.
+        return new BlockRange((ulong)Math.Min(first, capacity - blocks), (uint)blocks);
     }
 
     private NativeBuffer Rent(int lengthBytes = 0)

@@ -19,12 +19,41 @@ internal sealed class Judge(World world, SeedPlan plan, LeaseJudge leases)
     /// <summary>Every opening tried so far, by the host and by how many journals that host had lost, and every takeover by an operator: any of them may have claimed an epoch.</summary>
     public List<(Disk.SimulatedHost? Host, int JournalsLost, SimulatedProcess Process)> Attempts { get; } = [];
 
+    /// <summary>What each owner has been told of the volume's size: whoever serves after it knows that.</summary>
+    private readonly List<(Serving Serving, int Blocks)> _resized = [];
+
+    /// <summary>A resize has ended well: initiators see the new size, and write there.</summary>
+    public void Resized(Serving serving, int blocks)
+    {
+        world.Record("resized", blocks, (long)serving.Volume.Geometry.CapacityBlocks, null, serving.Process);
+        if ((int)serving.Volume.Geometry.CapacityBlocks < blocks) world.Fail($"{serving.Process.Name} says that its volume has {blocks} blocks, but it has {serving.Volume.Geometry.CapacityBlocks}.");
+        foreach (var later in _servings)
+            if (later.Epoch > serving.Epoch && (int)later.Volume.Geometry.CapacityBlocks < blocks) world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) grew to {blocks} blocks although {later.Process.Name} (epoch {later.Epoch}) serves {later.Volume.Geometry.CapacityBlocks}.");
+        _resized.Add((serving, blocks));
+    }
+
+    /// <summary>Whether a resize may end like this.</summary>
+    public bool MayFailToResize(Serving serving, Exception e) => e switch
+    {
+        // A size that is smaller by now than the volume in the bucket: an earlier owner was quicker with its record than with its death.
+        VolumeException { Kind: VolumeErrorKind.InvalidArgument } => true,
+        VolumeException { Kind: VolumeErrorKind.Fenced } => OthersTried(serving),
+        VolumeException { Kind: VolumeErrorKind.LocalDisk } => serving.IsEnding || DiskMayFail(serving.Host),
+        VolumeException { Kind: VolumeErrorKind.Damaged or VolumeErrorKind.Foreign or VolumeErrorKind.Unsupported } or BlobStoreException { Kind: BlobErrorKind.Corrupt } => plan.Store.ReadCorruptionRate > 0,
+        BlobStoreException b => b.IsTransient && (StoreFailed || Attempts.Count > 1),
+        OperationCanceledException => serving.IsEnding,
+        _ => false,
+    };
+
     /// <summary>Who served just before an epoch, as far as its history is known.</summary>
     public Serving? ParentOf(long epoch) => _servings.Where(s => s.Epoch < epoch && s.History is not null).MaxBy(s => s.Epoch);
 
     /// <summary>A volume was opened and all of it read: what was found must follow from what came before.</summary>
     public bool Accept(Serving serving, int[] found, History initial)
     {
+        foreach (var (earlier, blocks) in _resized)
+            if (earlier.Epoch < serving.Epoch && (int)serving.Volume.Geometry.CapacityBlocks < blocks)
+                world.Fail($"{serving.Process.Name} (epoch {serving.Epoch}) opened the volume with {serving.Volume.Geometry.CapacityBlocks} blocks, but {earlier.Process.Name} (epoch {earlier.Epoch}) had made it {blocks}.");
         var parent = serving.Parent;
         var before = parent?.History ?? initial;
         var floor = parent is null ? 0 : FloorOf(parent, serving);

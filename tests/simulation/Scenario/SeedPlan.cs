@@ -9,7 +9,14 @@ internal sealed record SeedPlan
 {
     public required int BlockBytes { get; init; }
 
+    /// <summary>Blocks of the volume in the end, if it grows by all that it may; what the model knows.</summary>
     public required int Blocks { get; init; }
+
+    /// <summary>Blocks of the volume as it is created.</summary>
+    public int InitialBlocks { get; init; }
+
+    /// <summary>Times that it grows at most.</summary>
+    public int ResizesMax { get; init; }
 
     public required int Hosts { get; init; }
 
@@ -144,6 +151,7 @@ internal sealed record SeedPlan
         if (random.Next(4) == 0) plan = Restless(plan, random);
         else if (random.Next(6) == 0) plan = Flushing(plan, random);
         else if (random.Next(6) == 0) plan = Crowded(plan, random);
+        plan = plan with { InitialBlocks = plan.Blocks };
         if (random.Next(2) == 0) return plan;
         return plan with
         {
@@ -157,6 +165,14 @@ internal sealed record SeedPlan
 
         double Rate() => storeFaults && random.Next(2) == 0 ? 0.002 * (1 << random.Next(6)) : 0;
         double DiskRate() => diskFaults && random.Next(2) == 0 ? 0.002 : 0;
+    }
+
+    /// <summary>Makes a third of the plans those of a volume that grows under its initiators, one to four times.</summary>
+    public SeedPlan Growing(Random random)
+    {
+        const int BlocksMax = 6144; // The model compares all of them at each opening.
+        if (random.Next(3) != 0 || Blocks > BlocksMax / 2) return this;
+        return this with { Blocks = Math.Min(Blocks * random.Next(2, 5), BlocksMax), ResizesMax = 1 + random.Next(4) };
     }
 
     /// <summary>Flushes are slow and overlap with writes and with each other, and power cuts come just after they were answered.</summary>

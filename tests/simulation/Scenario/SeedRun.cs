@@ -27,6 +27,7 @@ internal sealed class SeedRun
     private readonly Random _random;
     private readonly Random _nonces;
     private readonly Random _leaseRandom;
+    private readonly Random _resizeRandom;
     private readonly Guid _volumeId;
     private readonly SimulatedBucket _bucket;
     private readonly SimulatedHost[] _hosts;
@@ -36,12 +37,14 @@ internal sealed class SeedRun
     private readonly List<Serving> _live = [];
     private readonly List<Task> _tasks = [];
     private int _operators;
+    private int _resizes;
 
     private SeedRun(int seed, bool isTracing)
     {
         // Each concern draws from a sequence of its own, so that a change in one does not shift the others.
         var random = new Random(seed);
-        _plan = SeedPlan.Draw(new Random(random.Next()));
+        _resizeRandom = new Random(seed ^ 0x517E);
+        _plan = SeedPlan.Draw(new Random(random.Next())).Growing(_resizeRandom);
         _world = new World(random.Next(), isTracing);
         _random = new Random(random.Next());
         _nonces = new Random(random.Next());
@@ -85,6 +88,7 @@ internal sealed class SeedRun
         for (var i = 0; i < _plan.Events; i++)
         {
             await HappenAsync();
+            if (_resizes < _plan.ResizesMax && _resizeRandom.Next(3) == 0) await GrowAsync();
             if (_random.Next(3) > 0 && _live.Count > 0) await Task.WhenAll(_live[^1].Clients);
             else await _world.DelayAsync(TimeSpan.FromMilliseconds(Math.Pow(2, _random.NextDouble() * 14)));
             if (_random.Next(6) == 0) await _world.DelayAsync(_plan.Options.RemoveAfter * (1 + _random.NextDouble())); // A quiet time, in which much is put in order.
@@ -100,7 +104,7 @@ internal sealed class SeedRun
         {
             Name = VolumeName,
             Id = _volumeId,
-            SizeBytes = (long)_plan.Blocks * _plan.BlockBytes,
+            SizeBytes = (long)_plan.InitialBlocks * _plan.BlockBytes,
             BlockSizeBytes = _plan.BlockBytes,
             PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
             CreatedAt = DateTimeOffset.UnixEpoch,
@@ -150,6 +154,49 @@ internal sealed class SeedRun
             default:
                 if (Find(host) is { } present && !host.Process!.IsSuspended) StartClients(present);
                 break;
+        }
+    }
+
+    /// <summary>The volume grows where it is served, beside whatever else goes on: the gateway may be cut off, suspended, killed or fenced in the middle.</summary>
+    private async Task GrowAsync()
+    {
+        if (_live.FindLast(s => s.Process is { IsDead: false, IsSuspended: false } && !s.IsEnding) is not { } serving) return;
+        _resizes++;
+        var present = (int)serving.Volume.Geometry.CapacityBlocks;
+        var blocks = _resizes == _plan.ResizesMax ? _plan.Blocks : _resizeRandom.Next(3) == 0 ? present + 1 : present + _resizeRandom.Next(_plan.Blocks - present + 1);
+        blocks = Math.Clamp(blocks, present, _plan.Blocks); // A block, whole spans of the map's leaves, and all between.
+        if (_resizeRandom.Next(3) > 0)
+        {
+            // In the middle of an opening, which takes about so many requests one after the other.
+            StartAnother();
+            await _world.DelayAsync(_plan.Store.LatencyMax * (_resizeRandom.NextDouble() * 12));
+        }
+
+        _tasks.Add(ResizeAsync(serving, blocks));
+        if (_resizeRandom.Next(2) == 0) await _world.DelayAsync(TimeSpan.FromSeconds(_resizeRandom.NextDouble()));
+        else StartClients(serving);
+    }
+
+    private async Task ResizeAsync(Serving serving, int blocks)
+    {
+        _world.Record("resize", blocks, process: serving.Process);
+        try
+        {
+            await serving.Process.RunAsync(async () =>
+            {
+                var grew = await serving.Volume.ResizeAsync((long)blocks * _plan.BlockBytes, default);
+                _judge.Resized(serving, blocks);
+                return grew;
+            });
+        }
+        catch (ProcessDiedException)
+        {
+            // The record may be there.
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException or OperationCanceledException)
+        {
+            if (!_judge.MayFailToResize(serving, e)) _world.Fail($"{serving.Process.Name} could not grow its volume, without a reason: {e}");
+            _world.Note(serving.Process, $"resize failed: {e.Message}");
         }
     }
 
