@@ -113,8 +113,8 @@ killed_while_making() {
 gone() { [[ ! -e $1 ]]; }
 killed_while_removing() { killed_when gone "$LIO/iscsi/$chap/tpgt_1/acls/$INITIATOR" && killed_when gone "$LIO/iscsi/$two/tpgt_1/lun/lun_0"; }
 
-# targetcli asks the system bus for tcmu-runner's handlers.
-bus_start() { mkdir -p /run/dbus && dbus-daemon --system --fork --print-pid > "$SCRATCH/bus.pid" && lio_note process "$(< "$SCRATCH/bus.pid")"; }
+# targetcli asks the system bus for tcmu-runner's handlers, and the bus would start it: a second daemon that answers the kernel.
+bus_start() { rm -f /usr/share/dbus-1/system-services/org.kernel.TCMUService1.service && mkdir -p /run/dbus && dbus-daemon --system --fork --print-pid > "$SCRATCH/bus.pid" && lio_note process "$(< "$SCRATCH/bus.pid")"; }
 
 chap=$LIO_IQN_PREFIX:chap two=$LIO_IQN_PREFIX:two readonly=$LIO_IQN_PREFIX:readonly
 scenario_start
