@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using Gateway.Configuration;
 using Gateway.Lio;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -42,7 +41,7 @@ internal static class TargetApplyCommand
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(file), DesiredStateJson.Default.DesiredState) ?? throw new ConfigurationException($"{file} is empty. Write {{}} to declare nothing.");
+            return JsonSerializer.Deserialize(File.ReadAllText(file), TargetFileJson.Default.TargetFile)?.ToDesiredState() ?? throw new ConfigurationException($"{file} is empty. Write {{}} to declare nothing.");
         }
         catch (JsonException e)
         {
@@ -53,22 +52,4 @@ internal static class TargetApplyCommand
             throw new ConfigurationException($"{file} cannot be read: {e.Message}");
         }
     }
-}
-
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    ReadCommentHandling = JsonCommentHandling.Skip,
-    AllowTrailingCommas = true,
-    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(ChapSecretConverter)])]
-[JsonSerializable(typeof(DesiredState))]
-internal sealed partial class DesiredStateJson : JsonSerializerContext;
-
-/// <summary>Reads CHAP secrets, and writes none.</summary>
-internal sealed class ChapSecretConverter : JsonConverter<ChapSecret>
-{
-    public override ChapSecret Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-        new(reader.GetString() ?? throw new JsonException("A secret is a text."));
-
-    public override void Write(Utf8JsonWriter writer, ChapSecret value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
 }

@@ -75,7 +75,7 @@ internal sealed partial class DesiredStateCheck
 
     private static string? FaultOf(NexusTarget target, HashSet<string> names, string fabric)
     {
-        if (!Naa().IsMatch(target.Wwn) || !Naa().IsMatch(target.Nexus)) return "target and nexus are 'naa.' and 16 hexadecimal digits, lower case.";
+        if (!Naa().IsMatch(target.Wwn) || !Naa().IsMatch(target.Nexus)) return "target and nexus are 'naa.5' and 15 hexadecimal digits, lower case.";
         if (target.Wwn == target.Nexus) return "target and nexus must differ.";
         if (!names.Add(fabric + target.Wwn)) return "it is declared twice. Take one out.";
         if (target.Luns.FirstOrDefault(lun => lun.ReadOnly) is { } lun)
@@ -174,7 +174,7 @@ internal sealed partial class DesiredStateCheck
     [GeneratedRegex(@"\Agateway/[!-+.-~\-]+\z")]
     private static partial Regex BackstoreConfig();
 
-    [GeneratedRegex(@"\Anaa\.[0-9a-f]{16}\z")]
+    [GeneratedRegex(@"\Anaa\.5[0-9a-f]{15}\z")]
     private static partial Regex Naa();
 
     [GeneratedRegex(@"\Aiqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9][a-z0-9.:_-]*\z")]

@@ -8,7 +8,7 @@ namespace Gateway.Lio;
 internal sealed record PlacedBackstore(Backstore Backstore, string Path, bool Unexport);
 
 /// <summary>Plans TCMU devices: <c>core/user_N/NAME</c>, each under an HBA of its own, so that one that hangs holds up no other.</summary>
-internal sealed class BackstorePlanner(PlanBuilder plan)
+internal sealed class BackstorePlanner(PlanBuilder plan, TargetRemover remover)
 {
     /// <summary>The first HBA number that is taken; targetcli counts from 0.</summary>
     private const int HbaFirst = 770000;
@@ -34,14 +34,14 @@ internal sealed class BackstorePlanner(PlanBuilder plan)
     }
 
     /// <summary>Plans the removal of what is ours and has no declared backstore.</summary>
-    public void RemoveOthers(IReadOnlySet<string> keepNames, PlanPart?[] after)
+    public void RemoveOthers(IReadOnlySet<string> keepNames)
     {
         var kept = _placed.Values.Select(p => p.Path).ToHashSet(StringComparer.Ordinal);
         foreach (var path in plan.Owned.Where(IsDevice).Where(path => !kept.Contains(path)).ToList())
         {
             var name = Path.GetFileName(path);
             if (keepNames.Contains(name) && !_placed.ContainsKey(name)) continue; // Declared, but faulty: left as it is.
-            Remove(path, after);
+            Remove(path);
         }
     }
 
@@ -163,10 +163,10 @@ internal sealed class BackstorePlanner(PlanBuilder plan)
             plan.Warn(item, $"{Path.GetFileName(attribute)} is {actual}, {declared} is declared; it changes when the device is made anew (after a reboot, for instance).");
     }
 
-    private void Remove(string path, PlanPart?[] after)
+    private void Remove(string path)
     {
         var item = ItemNames.Backstore(Path.GetFileName(path));
-        var part = plan.Part(item, RemoveRemedy, after);
+        var part = plan.Part(item, RemoveRemedy, remover.UnlinkersOf(path));
         var hba = Path.GetDirectoryName(path)!;
         if (plan.Exists(path)) plan.RemoveDirectory(part, path); // Comes back when the daemon has closed the volume.
         if (IsInOurHba(path) && plan.Exists(hba) && plan.Directories(hba).Count == 0) plan.RemoveDirectory(part, hba);

@@ -7,7 +7,8 @@ namespace Gateway.Lio;
 internal sealed class IscsiPlanner(PlanBuilder plan, LunPlanner luns, TargetRemover remover)
 {
     private const string Remedy = "See the kernel's log (dmesg).";
-    private const string PortalRemedy = "Another program, or a portal with a wildcard address, has the address and port: see 'ss -ltn' and 'targetcli ls'.";
+    private const string PortalRemedy = "Another program, or a portal with a wildcard address, has the address and port: see 'ss -ltn' and 'targetcli ls'. "
+        + "If none has, the kernel lost the socket when a process was killed while it made the portal: take another port, or reboot.";
     private const string DiscoveryPath = "iscsi/discovery_auth";
 
     /// <summary>Plans what has to go from a target that is ours.</summary>

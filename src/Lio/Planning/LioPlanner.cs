@@ -17,7 +17,7 @@ internal sealed class LioPlanner
         _check = new DesiredStateCheck(desired);
         _plan = new PlanBuilder(configfs, options);
         _remover = new TargetRemover(_plan);
-        _backstores = new BackstorePlanner(_plan);
+        _backstores = new BackstorePlanner(_plan, _remover);
         var luns = new LunPlanner(_plan, _backstores, _remover);
         _nexus = new NexusPlanner(_plan, luns, _remover);
         _iscsi = new IscsiPlanner(_plan, luns, _remover);
@@ -40,21 +40,23 @@ internal sealed class LioPlanner
         var loopback = Ours(Fabric.Loopback, _desired.LoopbackTargets, t => t.Wwn);
         var vhost = Ours(Fabric.Vhost, _desired.VhostTargets, t => t.Wwn);
 
-        var removals = new List<PlanPart?>();
-        removals.AddRange(RemoveUndeclared(Fabric.Iscsi, _desired.IscsiTargets.Select(t => t.Iqn)));
-        removals.AddRange(RemoveUndeclared(Fabric.Loopback, _desired.LoopbackTargets.Select(t => t.Wwn)));
-        removals.AddRange(RemoveUndeclared(Fabric.Vhost, _desired.VhostTargets.Select(t => t.Wwn)));
+        PlanPart[] removals =
+        [
+            .. RemoveUndeclared(Fabric.Iscsi, _desired.IscsiTargets.Select(t => t.Iqn)),
+            .. RemoveUndeclared(Fabric.Loopback, _desired.LoopbackTargets.Select(t => t.Wwn)),
+            .. RemoveUndeclared(Fabric.Vhost, _desired.VhostTargets.Select(t => t.Wwn)),
+        ];
         var iscsiRemovals = iscsi.ConvertAll(_iscsi.RemoveWrong);
         var loopbackRemovals = loopback.ConvertAll(t => _nexus.RemoveWrong(Fabric.Loopback, t));
         var vhostRemovals = vhost.ConvertAll(t => _nexus.RemoveWrong(Fabric.Vhost, t));
-        _backstores.RemoveOthers(_desired.Backstores.Select(b => b.Name).ToHashSet(StringComparer.Ordinal), [.. removals, .. iscsiRemovals, .. loopbackRemovals, .. vhostRemovals]);
+        _backstores.RemoveOthers(_desired.Backstores.Select(b => b.Name).ToHashSet(StringComparer.Ordinal));
 
         _backstores.Make();
         for (var i = 0; i < iscsi.Count; i++) _iscsi.Make(iscsi[i], iscsiRemovals[i]);
         for (var i = 0; i < loopback.Count; i++) _nexus.Make(Fabric.Loopback, loopback[i], loopbackRemovals[i]);
         for (var i = 0; i < vhost.Count; i++) _nexus.Make(Fabric.Vhost, vhost[i], vhostRemovals[i]);
         if (!_check.IsFaulty(ItemNames.Discovery)) _iscsi.SetDiscovery(_desired.DiscoveryAuth);
-        RemoveFabrics();
+        RemoveFabrics(removals);
         return _plan.Build();
     }
 
@@ -78,16 +80,16 @@ internal sealed class LioPlanner
     private List<PlanPart> RemoveUndeclared(Fabric fabric, IEnumerable<string> declared)
     {
         var keep = declared.Select(name => $"{fabric}/{name}").Append("iscsi/discovery_auth").ToHashSet(StringComparer.Ordinal);
-        return [.. _plan.Owned.Where(path => path.StartsWith($"{fabric}/", StringComparison.Ordinal) && !keep.Contains(path)).ToList().Select(path => _remover.RemoveTarget(fabric, path))];
+        return _plan.Owned.Where(path => path.StartsWith($"{fabric}/", StringComparison.Ordinal) && !keep.Contains(path)).ToList().ConvertAll(path => _remover.RemoveTarget(fabric, path));
     }
 
     /// <summary>A fabric's directory goes when it is ours and empty; one that others have come to use is left to them.</summary>
-    private void RemoveFabrics()
+    private void RemoveFabrics(PlanPart[] removals)
     {
         foreach (var fabric in Fabric.All.Where(f => _plan.Owned.Contains(f.Name)))
         {
             if (_plan.Owned.Any(path => path.StartsWith($"{fabric}/", StringComparison.Ordinal)) || IsDeclared(fabric)) continue;
-            var part = _plan.Part($"fabric {fabric}", TargetRemover.Remedy);
+            var part = _plan.Part($"fabric {fabric}", TargetRemover.Remedy, [.. removals.Where(part => part.Item.StartsWith($"{fabric} ", StringComparison.Ordinal))]);
             if (_plan.Exists(fabric.Name) && !_plan.Directories(fabric.Name).Any(name => name != "discovery_auth")) _plan.RemoveDirectory(part, fabric.Name);
             _plan.Unmark(part, fabric.Name);
         }

@@ -5,6 +5,11 @@ internal sealed class TargetRemover(PlanBuilder plan)
 {
     public const string Remedy = "Something holds it: see the kernel's log (dmesg) and 'targetcli ls'. It is tried again with the next reconciliation.";
 
+    private readonly Dictionary<string, HashSet<PlanPart>> _unlinkers = new(StringComparer.Ordinal);
+
+    /// <summary>The parts that unlink a backstore's LUNs.</summary>
+    public PlanPart[] UnlinkersOf(string backstore) => _unlinkers.TryGetValue(backstore, out var parts) ? [.. parts] : [];
+
     /// <summary>A whole target, with its mark.</summary>
     public PlanPart RemoveTarget(Fabric fabric, string path)
     {
@@ -62,7 +67,16 @@ internal sealed class TargetRemover(PlanBuilder plan)
                 RemoveMapped(part, $"{group}/acls/{acl}/{mapped}");
         }
 
-        foreach (var link in plan.Links($"{group}/lun/{lun}")) plan.Unlink(part, $"{group}/lun/{lun}/{link}");
+        foreach (var link in plan.Links($"{group}/lun/{lun}"))
+        {
+            if (plan.ReadLink($"{group}/lun/{lun}/{link}") is { } backstore)
+            {
+                if (!_unlinkers.TryGetValue(backstore, out var parts)) _unlinkers[backstore] = parts = [];
+                parts.Add(part);
+            }
+
+            plan.Unlink(part, $"{group}/lun/{lun}/{link}");
+        }
     }
 
     /// <summary>True if a directory has a link to a path.</summary>

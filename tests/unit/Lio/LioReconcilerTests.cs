@@ -147,17 +147,22 @@ public sealed class LioReconcilerTests
     public async Task Reconcile_DaemonThatDoesNotAnswer_HoldsUpOneBackstoreOnly()
     {
         using var world = new LioWorld();
-        world.Options.PartTimeout = TimeSpan.FromMilliseconds(50);
-        world.Kernel.DaemonAnswers.Reset();
-        var desired = new DesiredState { Backstores = [LioWorld.Disk("a")], IscsiTargets = [LioWorld.Target(LioWorld.Iqn, "a")] };
+        world.Kernel.Hanging = "a";
+        var reconciliation = world.ReconcileAsync(new DesiredState { Backstores = [LioWorld.Disk("a")] });
+        await world.Kernel.Waiting.Task;
+        while (!reconciliation.IsCompleted)
+        {
+            world.Time.ExpireAll();
+            await Task.Yield();
+        }
 
-        var first = await world.ReconcileAsync(desired);
-        var second = await world.ReconcileAsync(desired);
+        var first = await reconciliation;
+        var second = await world.ReconcileAsync(new DesiredState { Backstores = [LioWorld.Disk("a"), LioWorld.Disk("b")], IscsiTargets = [LioWorld.Target(LioWorld.Iqn, "a", "b")] });
 
         Assert.Contains("reset_netlink", Assert.Single(first.Failures).Message, StringComparison.Ordinal);
         Assert.Contains("reset_netlink", Assert.Single(second.Failures).Message, StringComparison.Ordinal);
+        Assert.Equal(["lun_1"], world.Kernel.ListDirectories($"{Group}/lun"));
         Assert.Equal("1\n", world.Kernel.Read($"{Group}/enable"));
-        Assert.Empty(second.Steps);
     }
 
     [Fact]
@@ -227,6 +232,34 @@ public sealed class LioReconcilerTests
         world.Kernel.Unlink($"{Root}/iscsi/iqn.2001-01.org.foreign:x/tpgt_1/lun/lun_7/x");
         await world.ApplyAsync(new DesiredState());
         Assert.False(world.Kernel.Exists($"{Root}/core/user_770000"));
+    }
+
+    [Fact]
+    public async Task Reconcile_TargetThatDoesNotGo_KeepsItsBackstoreAndNoOther()
+    {
+        using var world = new LioWorld();
+        var desired = new DesiredState { Backstores = [LioWorld.Disk("a"), LioWorld.Disk("b")], IscsiTargets = [LioWorld.Target(LioWorld.Iqn, "a"), LioWorld.Target(LioWorld.Iqn + "2", "b")] };
+        await world.ApplyAsync(desired);
+        world.Kernel.Refuses = change => change == $"write {Group}/enable";
+
+        var result = await world.ReconcileAsync(new DesiredState());
+
+        Assert.Equal($"iscsi target {LioWorld.Iqn}", Assert.Single(result.Failures).Item);
+        Assert.True(world.Kernel.Exists($"{Root}/core/user_770000/a"));
+        Assert.False(world.Kernel.Exists($"{Root}/core/user_770001"));
+        Assert.False(world.Kernel.Exists($"{Root}/iscsi/{LioWorld.Iqn}2"));
+    }
+
+    [Fact]
+    public async Task Reconcile_PortalThatIsTaken_LeavesTheTargetItsOtherPortals()
+    {
+        using var world = new LioWorld();
+        world.Kernel.Refuses = change => change.EndsWith("np/[::1]:3261", StringComparison.Ordinal);
+
+        var result = await world.ReconcileAsync(LioWorld.Everything());
+
+        Assert.Contains("address and port", Assert.Single(result.Failures).Message, StringComparison.Ordinal);
+        Assert.Equal("1\n", world.Kernel.Read($"{Root}/iscsi/{LioWorld.Iqn}2/tpgt_1/enable"));
     }
 
     [Fact]

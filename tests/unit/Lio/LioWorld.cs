@@ -16,9 +16,9 @@ internal sealed class LioWorld : IDisposable
 
     public LinesLogger Log { get; } = new();
 
-    public LioOptions Options { get; } = new();
+    public PatientTime Time { get; } = new();
 
-    public LioReconciler Reconciler => _reconciler ??= new LioReconciler(Kernel, Kernel, Options, TimeProvider.System, Log);
+    public LioReconciler Reconciler => _reconciler ??= new LioReconciler(Kernel, Kernel, new LioOptions(), Time, Log);
 
     public static Backstore Disk(string name, long size = 1L << 30, string? config = null) =>
         new() { Name = name, Config = config ?? $"gateway/local/{name}", SizeBytes = size, UnitSerial = SerialOf(config ?? $"gateway/local/{name}") };
@@ -90,6 +90,45 @@ internal sealed class LioWorld : IDisposable
         Kernel.DaemonAnswers.Set();
         _reconciler?.Dispose();
         Kernel.DaemonAnswers.Dispose();
+    }
+}
+
+/// <summary>A clock on which no time passes until a test lets all waits expire.</summary>
+internal sealed class PatientTime : TimeProvider
+{
+    private readonly Lock _lock = new();
+    private readonly List<PatientTimer> _timers = [];
+
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+    {
+        var timer = new PatientTimer(this, () => callback(state));
+        lock (_lock) _timers.Add(timer);
+        return timer;
+    }
+
+    public void ExpireAll()
+    {
+        List<PatientTimer> timers;
+        lock (_lock) timers = [.. _timers];
+        foreach (var timer in timers) timer.Expire();
+    }
+
+    private sealed class PatientTimer(PatientTime time, Action expire) : ITimer
+    {
+        public void Expire() => expire();
+
+        public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+        public void Dispose()
+        {
+            lock (time._lock) time._timers.Remove(this);
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            Dispose();
+            return ValueTask.CompletedTask;
+        }
     }
 }
 

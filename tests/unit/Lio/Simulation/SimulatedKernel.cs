@@ -41,11 +41,20 @@ public sealed class SimulatedKernel : IConfigfs, IModuleLoader
     /// <summary>Whether the daemon opens the volume of a configuration string.</summary>
     public Func<string, bool> DaemonOpens { get; set; } = config => config.StartsWith("gateway/", StringComparison.Ordinal);
 
-    /// <summary>Unset: the daemon does not answer, and who enables or removes a device waits.</summary>
-    public ManualResetEventSlim DaemonAnswers { get; } = new(true);
+    /// <summary>The device for which the daemon does not answer: who enables or removes it waits for <see cref="DaemonAnswers"/>.</summary>
+    public string? Hanging { get; set; }
+
+    /// <summary>Ends the wait for the hanging device.</summary>
+    public ManualResetEventSlim DaemonAnswers { get; } = new(false);
+
+    /// <summary>Completes when somebody waits for the hanging device.</summary>
+    public TaskCompletionSource Waiting { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>After so many changes comes the crash; negative: never.</summary>
     public int CrashAfter { get; set; } = -1;
+
+    /// <summary>A change that the kernel refuses: what it is, as in <see cref="Changes"/>.</summary>
+    public Func<string, bool> Refuses { get; set; } = _ => false;
 
     /// <summary>Every change, in order.</summary>
     public List<string> Changes { get; } = [];
@@ -96,7 +105,7 @@ public sealed class SimulatedKernel : IConfigfs, IModuleLoader
             Change($"write {path}");
         }
 
-        if (path.EndsWith("/enable", StringComparison.Ordinal) && path.Contains("/core/user_", StringComparison.Ordinal)) DaemonAnswers.Wait();
+        if (path.EndsWith("/enable", StringComparison.Ordinal)) WaitForDaemon(Parent(path));
         lock (_lock) file.Write(text);
     }
 
@@ -125,7 +134,7 @@ public sealed class SimulatedKernel : IConfigfs, IModuleLoader
             Change($"rmdir {path}");
         }
 
-        if (item is { Role: KernelRole.Device, Live: true } && item.Parent!.Name.StartsWith("user_", StringComparison.Ordinal)) DaemonAnswers.Wait();
+        WaitForDaemon(path);
         lock (_lock) item.Parent!.Children.Remove(item.Name);
     }
 
@@ -214,6 +223,13 @@ public sealed class SimulatedKernel : IConfigfs, IModuleLoader
 
     private static string Name(string path) => path[(path.LastIndexOf('/') + 1)..];
 
+    private void WaitForDaemon(string device)
+    {
+        if (!device.Contains("/core/user_", StringComparison.Ordinal) || Name(device) != Hanging) return;
+        Waiting.TrySetResult();
+        DaemonAnswers.Wait();
+    }
+
     private static void Dump(KernelObject item, StringBuilder text)
     {
         text.Append(item.Path).Append(item.Role is KernelRole.Device or KernelRole.Group or KernelRole.Lun or KernelRole.MappedLun ? $" live={item.Live}" : "").Append('\n');
@@ -233,6 +249,7 @@ public sealed class SimulatedKernel : IConfigfs, IModuleLoader
 
     private void Change(string what)
     {
+        if (Refuses(what)) throw new ErrnoException(what.Split(' ')[0], EBUSY);
         if (CrashAfter == 0) throw new SimulatedCrashException();
         if (CrashAfter > 0) CrashAfter--;
         Changes.Add(what);
