@@ -30,6 +30,7 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(BlobServerCommand.Build());
         root.Subcommands.Add(BenchCommand.Build());
         return root;
     }
