@@ -59,6 +59,7 @@ internal static class BlobStatus
         if (error is not RpcException rpc)
             return FromNetwork(error) is { } other ? Make(other.Kind, other.Why) : Make(BlobErrorKind.Unavailable, $"the connection broke: {Clean(error.Message, token)}");
 
+        // Libraries, proxies and other servers have these codes, too, and mean something else by them: a message that is too long, say.
         var named = rpc.Trailers.GetValue(ErrorTrailer) is not null;
         var (kind, advice) = rpc.StatusCode switch
         {
@@ -66,7 +67,7 @@ internal static class BlobStatus
             StatusCode.AlreadyExists when named => (BlobErrorKind.PreconditionFailed, "The blob exists already."),
             StatusCode.Unauthenticated => (BlobErrorKind.AccessDenied, "The server does not know this client: check tokenFile and clientCertificateFile, and that neither has expired."),
             StatusCode.PermissionDenied => (BlobErrorKind.AccessDenied, "The server does not allow it: check the credentials, and the server's rights in its own store."),
-            StatusCode.ResourceExhausted => (BlobErrorKind.Throttled, "The server asks for fewer requests."),
+            StatusCode.ResourceExhausted when named => (BlobErrorKind.Throttled, "The server asks for fewer requests."),
             StatusCode.Unavailable or StatusCode.Cancelled or StatusCode.Internal or StatusCode.Unknown or StatusCode.Aborted =>
                 (BlobErrorKind.Unavailable, "The server, or the store behind it, failed: look at its log."),
             StatusCode.DataLoss => (BlobErrorKind.Corrupt, "The bytes are damaged."),
