@@ -97,7 +97,7 @@ public static class BlobServerCheck
                 foreach (var chunk in chunks) await put.RequestStream.WriteAsync(new PutRequest { Chunk = ByteString.CopyFrom(chunk, Encoding.ASCII) }, call.CancellationToken);
                 await put.RequestStream.CompleteAsync();
             }
-            catch (Exception e) when (e is RpcException or InvalidOperationException or IOException)
+            catch (Exception e) when (e is RpcException or InvalidOperationException or IOException || (e is OperationCanceledException && !call.CancellationToken.IsCancellationRequested))
             {
                 // The server did not want the rest; its answer says why.
             }

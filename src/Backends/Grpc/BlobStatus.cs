@@ -100,10 +100,14 @@ internal static class BlobStatus
 
     private static (BlobErrorKind Kind, string Why)? FromNetwork(Exception exception)
     {
+        var broken = false;
         for (var e = exception; e is not null; e = e.InnerException)
         {
+            broken |= e is HttpProtocolException or HttpIOException or HttpRequestException { HttpRequestError: not HttpRequestError.Unknown };
             switch (e)
             {
+                case BlobStoreException ours: // A certificate's file that has become unreadable.
+                    return (ours.Kind, ours.Message);
                 case AuthenticationException or HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError }:
                     return (BlobErrorKind.Rejected, $"TLS failed: {InnermostMessage(e)} Check that the server speaks https, that its certificate comes from an authority in caFile and names this host, and, if the server wants one, the client certificate.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError }:
@@ -112,12 +116,10 @@ internal static class BlobStatus
                     return (BlobErrorKind.Unavailable, $"{socket.Message}. Check that the server runs there and that no firewall is between.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.VersionNegotiationError }:
                     return (BlobErrorKind.Rejected, "the answer is not HTTP/2. Check the address: its scheme and port.");
-                case HttpProtocolException or HttpIOException or HttpRequestException { HttpRequestError: not HttpRequestError.Unknown }:
-                    return (BlobErrorKind.Unavailable, $"the connection broke: {InnermostMessage(e)}");
             }
         }
 
-        return null;
+        return broken ? (BlobErrorKind.Unavailable, $"the connection broke: {InnermostMessage(exception)}") : null;
     }
 
     private static string InnermostMessage(Exception exception)

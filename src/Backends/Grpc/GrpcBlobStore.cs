@@ -221,7 +221,7 @@ public sealed class GrpcBlobStore : IBlobStore
             await stream.CompleteAsync();
             return true;
         }
-        catch (Exception e) when (e is RpcException or InvalidOperationException or IOException or HttpRequestException)
+        catch (Exception e) when (e is RpcException or InvalidOperationException or IOException or HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             return false;
         }

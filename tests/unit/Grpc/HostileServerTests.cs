@@ -171,7 +171,7 @@ public sealed class HostileServerTests
 
     [Theory]
     [InlineData("1500", 1.5)]
-    [InlineData("9000000000000000000", 3600)]
+    [InlineData("9000000000000000000", 3600.0)]
     [InlineData("-5", null)]
     [InlineData("soon", null)]
     public async Task RetryAfter_AsTheTrailerHasIt_IsKeptWithinReason(string trailer, double? seconds)
