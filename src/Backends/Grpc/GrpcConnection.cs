@@ -29,6 +29,8 @@ internal sealed class GrpcConnection : IDisposable
             // A connection of our own also keeps the channel from its own idea of when to try again, which waits for up to two minutes.
             ConnectCallback = (context, cancellationToken) => ConnectAsync(address.SocketPath is { } path ? new UnixDomainSocketEndPoint(path) : context.DnsEndPoint, cancellationToken),
             EnableMultipleHttp2Connections = true,
+            // It grows with the distance, to 16 MiB.
+            InitialHttp2StreamWindowSize = 1 << 20,
             // A peer that is gone without a word is noticed while requests wait for it.
             KeepAlivePingDelay = TimeSpan.FromSeconds(10),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(5),

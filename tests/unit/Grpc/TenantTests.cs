@@ -100,6 +100,13 @@ public sealed class TenantTests : IAsyncLifetime
             await foreach (var blob in red.ListAsync("", after, None)) Assert.Equal("disk/2", blob.Name);
             await foreach (var blob in blue.ListAsync("", after, None)) Assert.Equal("disk/1", blob.Name);
         }
+
+        await ThrowsAsync(BlobErrorKind.Rejected, async () =>
+        {
+            await foreach (var _ in red.ListAsync("", new string('x', 1025), None))
+            {
+            }
+        });
     }
 
     [Fact]

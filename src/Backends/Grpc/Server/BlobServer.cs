@@ -122,7 +122,10 @@ public sealed class BlobServer : IAsyncDisposable
     private static void Configure(KestrelServerOptions kestrel, BlobServerOptions options, GrpcAddress listen)
     {
         kestrel.AddServerHeader = false;
-        kestrel.Limits.MaxConcurrentConnections = 1024;
+        kestrel.Limits.MaxConcurrentConnections = 256;
+        // What may be on its way unread: a put over 20 ms there and back still gets 200 MB/s, and all puts of one gateway 800.
+        kestrel.Limits.Http2.InitialStreamWindowSize = 4 << 20;
+        kestrel.Limits.Http2.InitialConnectionWindowSize = 16 << 20;
         // One gateway's requests, of several volumes, over one connection.
         kestrel.Limits.Http2.MaxStreamsPerConnection = 256;
         // A client that is gone without a word is noticed, and what it holds is let go.

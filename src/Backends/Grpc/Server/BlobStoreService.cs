@@ -72,7 +72,7 @@ internal sealed class BlobStoreService(
 
     public override Task List(ListRequest request, IServerStreamWriter<ListResponse> responseStream, ServerCallContext context) => ServeAsync(context, async (tenant, cancellationToken) =>
     {
-        var left = LimitOf(request.Limit);
+        var left = LimitOf(request.Limit, request.StartAfter);
         var message = new ListResponse();
         var chars = 0;
         await foreach (var blob in tenant.ListAsync(request.Prefix, request.StartAfter, cancellationToken))
@@ -102,7 +102,7 @@ internal sealed class BlobStoreService(
 
     public override Task ListFolders(ListFoldersRequest request, IServerStreamWriter<ListFoldersResponse> responseStream, ServerCallContext context) => ServeAsync(context, async (tenant, cancellationToken) =>
     {
-        var left = LimitOf(request.Limit);
+        var left = LimitOf(request.Limit, request.StartAfter);
         var message = new ListFoldersResponse();
         var chars = 0;
         await foreach (var folder in tenant.ListFoldersAsync(request.Prefix, cancellationToken))
@@ -198,5 +198,9 @@ internal sealed class BlobStoreService(
 
     private static BlobKey KeyOf(string text) => BlobKey.TryCreate(text, out var key) ? key : throw Rejected("The key is none.");
 
-    private static int LimitOf(uint limit) => limit is >= 1 and <= LimitMax ? (int)limit : throw Rejected($"A limit is from 1 to {LimitMax}.");
+    private static int LimitOf(uint limit, string startAfter)
+    {
+        if (startAfter.Length > NameCharsMax) throw Rejected($"A name to start after has at most {NameCharsMax} characters.");
+        return limit is >= 1 and <= LimitMax ? (int)limit : throw Rejected($"A limit is from 1 to {LimitMax}.");
+    }
 }
