@@ -8,6 +8,7 @@ using Gateway.Volumes.Journal;
 using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Names;
 using Gateway.Volumes.Reading;
 using Microsoft.Extensions.Logging;
 
@@ -47,6 +48,10 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     private readonly WriterAuthority _authority;
     private readonly LeaseKeeper _lease;
     private readonly WriterIdentity _identity;
+    private readonly StoreWriter _writer;
+    private readonly AsyncMutex _resizes = new();
+    private readonly CancellationTokenSource _stop = new();
+    private ulong _capacityBlocks;
     private volatile BlockError _state;
     private int _closed;
 
@@ -63,20 +68,20 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         _journalMap = recovered.JournalMap;
         _bucket = recovered.Bucket;
         _loader = recovered.Loader;
-        Geometry = _record.ToGeometry();
+        _capacityBlocks = _record.CapacityBlocks;
         _authority = authority;
         _identity = new WriterIdentity(recovered.State.Keys, _record.Id, epoch, owner, _journal.Superblock.JournalId);
         _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
         _lease = new LeaseKeeper(background, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
         var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
         _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
-        var writer = new StoreWriter(background, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
-        _uploader = new SegmentUploader(writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
+        _writer = new StoreWriter(background, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
+        _uploader = new SegmentUploader(_writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
         _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(background, writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper = new Housekeeper(background, _writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
         _housekeeper.Start();
         _reader.Start();
         _lease.Start();
@@ -87,9 +92,23 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
     /// <summary>The writer number under which this gateway has it open.</summary>
     public long Epoch { get; }
 
-    public BlockGeometry Geometry { get; }
+    /// <summary>Its shape. The capacity grows by <see cref="ResizeAsync"/>.</summary>
+    public BlockGeometry Geometry => _record.ToGeometry() with { CapacityBlocks = Volatile.Read(ref _capacityBlocks) };
+
+    /// <summary>Capacity in bytes.</summary>
+    public long SizeBytes => (long)Volatile.Read(ref _capacityBlocks) * _record.BlockSizeBytes;
 
     public BlockResult Readiness => _state;
+
+    /// <summary>What it holds and has done, for people and metrics; each figure is read on its own.</summary>
+    public VolumeStatistics Statistics
+    {
+        get
+        {
+            var (atOnce, fetched) = _reader.Blocks;
+            return new VolumeStatistics(Math.Max(0, _journal.Head - _appender.TailPosition), _journal.CapacityBytes, atOnce, fetched, _reader.CachedBytes, GarbageShare);
+        }
+    }
 
     /// <summary>Its read path, for tests.</summary>
     internal VolumeReader Reader => _reader;
@@ -144,10 +163,69 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
             $"Volume '{Name}' stopped before all its writes were in the bucket; its log says why. What is left stays in its journal.");
     }
 
+    /// <summary>
+    /// Makes the volume larger: in the bucket, then here. 1. The record of the new size is put. 2. A look finds no newer epoch: so whoever opens the volume
+    /// after us finds that record. 3. The maps and the uploader take the new blocks, which are holes. 4. <see cref="Geometry"/> says so, and initiators may write there.
+    /// </summary>
+    /// <returns>True if it is larger than before the call.</returns>
+    /// <exception cref="VolumeException">The size cannot be, or is smaller than the volume in the bucket; or the volume is closed, offline or owned elsewhere.</exception>
+    /// <exception cref="BlobStoreException">The store failed: nothing has changed here, and the record may be there. It can be called again.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, or the volume is being closed; the record may be there.</exception>
+    public Task<bool> ResizeAsync(long sizeBytes, CancellationToken cancellationToken) =>
+        GrowAsync(record => VolumeCatalog.Grown(record, sizeBytes, out _), cancellationToken);
+
+    /// <summary>Takes on the size that the volume has in the bucket, if somebody else has made it larger.</summary>
+    /// <inheritdoc cref="ResizeAsync"/>
+    public Task<bool> RefreshAsync(CancellationToken cancellationToken) => GrowAsync(_ => null, cancellationToken);
+
+    private async Task<bool> GrowAsync(Func<VolumeRecord, VolumeRecord?> change, CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref _closed) != 0) throw NotServing();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
+        await _resizes.WaitAsync(either.Token);
+        try
+        {
+            if (_state != BlockError.None) throw NotServing();
+            var (_, record) = await VolumeRecords.ChangeAsync(_background, _identity.Keys, change, either.Token).WaitAsync(either.Token);
+            if (record.CapacityBlocks <= _capacityBlocks) return false;
+            await _writer.RefuseIfFencedAsync(either.Token).WaitAsync(either.Token);
+            Grow(record);
+            VolumeLog.Resized(_logger, Name, record.SizeBytes);
+            return true;
+        }
+        catch (FencedException e)
+        {
+            ((IUploadTarget)this).Fenced(e.Epoch);
+            throw NotServing();
+        }
+        finally
+        {
+            _resizes.Release();
+        }
+    }
+
+    private void Grow(VolumeRecord record)
+    {
+        _uploader.Grow(record.CapacityBlocks);
+        lock (_gate)
+        {
+            _journalMap.Grow(record.CapacityBlocks);
+            _bucket.Grow(record.SizeBytes);
+        }
+
+        _reader.Grow(record.CapacityBlocks);
+        Volatile.Write(ref _capacityBlocks, record.CapacityBlocks);
+    }
+
+    private VolumeException NotServing() => new(
+        _state == BlockError.Standby ? VolumeErrorKind.Fenced : VolumeErrorKind.LocalDisk,
+        $"Volume '{Name}' is {(_state == BlockError.Standby ? "owned by another gateway" : "offline")} here, so it was not resized; the log says why.");
+
     /// <summary>Flushes the journal, tries to bring it to the bucket within <see cref="VolumeOptions.CloseTimeout"/>, and closes.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _closed, 1) != 0) return;
+        _stop.Cancel();
         await _appender.DisposeAsync();
         var isLate = false;
         if (_state == BlockError.None)
@@ -174,6 +252,8 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         VolumeLog.Closed(_logger, Name, _journal.Head - _journal.Superblock.TailPosition);
         _state = BlockError.Offline;
         _journal.Dispose();
+        await _resizes.WaitAsync(CancellationToken.None);
+        _stop.Dispose();
     }
 
     long IBlockPlaces.JournalTailPosition => _appender.TailPosition;

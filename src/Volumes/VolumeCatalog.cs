@@ -1,9 +1,11 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using Gateway.Backends.Core;
 using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Leases;
 using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 
 namespace Gateway.Volumes;
 
@@ -52,6 +54,15 @@ public sealed record VolumeInfo(
     /// <summary>Who serves it; null: not looked at.</summary>
     public VolumeOwnership? Ownership { get; init; }
 
+    /// <summary>The folder of the store that holds all of it: the name with which it was created.</summary>
+    public string Folder { get; init; } = Name;
+
+    /// <summary>When it was moved to the trash; null: it was not.</summary>
+    public DateTimeOffset? RemovedAt { get; init; }
+
+    /// <summary>From when on it may be purged.</summary>
+    public DateTimeOffset? PurgeAfter { get; init; }
+
     /// <summary>Journals on this host that no volume replays any more, and whose writes are in no other place.</summary>
     public IReadOnlyList<string> KeptAside { get; init; } = [];
 }
@@ -67,11 +78,13 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     public async Task<VolumeInfo> CreateAsync(string name, VolumeSpec spec, CancellationToken cancellationToken)
     {
         CheckName(name);
-        CheckSpec(spec);
+        CheckSize(spec.SizeBytes, spec.BlockSizeBytes);
         var keys = new VolumeKeys(name);
+        await RefuseTakenAsync(name, cancellationToken);
         await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
         {
-            throw blob.Name.StartsWith(keys.RecordPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.EpochPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.TakeoverPrefix, StringComparison.Ordinal) || blob.Name.StartsWith(keys.LogPrefix, StringComparison.Ordinal)
+            if (blob.Name.StartsWith(keys.AliasPrefix, StringComparison.Ordinal)) continue; // Of volumes that had this name, or meant to.
+            throw keys.IsOurs(blob.Name)
                 ? AlreadyExists(name)
                 : new VolumeException(VolumeErrorKind.Foreign, $"{store.Description} already holds '{blob.Name}', which no volume made. Nothing was changed. Choose another volume name, or move what is below '{keys.Prefix}' elsewhere.");
         }
@@ -101,25 +114,84 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             if (existing.Id != record.Id) throw AlreadyExists(name);
         }
 
+        try
+        {
+            await RefuseTakenAsync(name, cancellationToken); // By a renaming at the same moment, which looks for our record after it has put its alias.
+        }
+        catch (VolumeException)
+        {
+            await store.DeleteAsync(key, cancellationToken);
+            throw;
+        }
+
         return new VolumeInfo(name, record.Id, record.SizeBytes, record.BlockSizeBytes, compression, record.CreatedAt, 0, null, 0, 0, 0, 0, 0);
     }
 
-    /// <summary>The names of the volumes in the store, in order; folders that are none are left out.</summary>
+    /// <summary>The names of the volumes in the store, in order; folders that are none are left out, and so are volumes in the trash.</summary>
+    /// <remarks>A volume whose record cannot be read is there under the name of its folder.</remarks>
     public async Task<IReadOnlyList<string>> ListAsync(CancellationToken cancellationToken)
     {
-        var names = new List<string>();
-        await foreach (var folder in store.ListFoldersAsync("", cancellationToken))
-        {
-            var name = folder.TrimEnd('/');
-            if (!VolumeKeys.IsValidName(name)) continue;
-            await foreach (var _ in store.ListAsync(new VolumeKeys(name).RecordPrefix, null, cancellationToken))
-            {
-                names.Add(name);
-                break;
-            }
-        }
+        var names = new SortedSet<string>(StringComparer.Ordinal);
+        await foreach (var (folder, record) in FoldersAsync(cancellationToken))
+            if (record is not { IsRemoved: true }) names.Add(record?.Name ?? folder);
+        return [.. names];
+    }
 
-        return names;
+    /// <summary>The folders that have a volume, with its record; null: it cannot be read.</summary>
+    internal async IAsyncEnumerable<(string Folder, VolumeRecord? Record)> FoldersAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var path in store.ListFoldersAsync("", cancellationToken))
+        {
+            var folder = path.TrimEnd('/');
+            if (!VolumeKeys.IsValidName(folder)) continue;
+            VolumeRecord? record = null;
+            try
+            {
+                record = await LogState.ReadVolumeAsync(store, new VolumeKeys(folder), cancellationToken);
+            }
+            catch (VolumeException e) when (e.Kind == VolumeErrorKind.NotFound)
+            {
+                continue;
+            }
+            catch (Exception e) when (e is VolumeException or BlobStoreException { Kind: BlobErrorKind.NotFound or BlobErrorKind.Corrupt })
+            {
+                if (!await HasRecordsAsync(new VolumeKeys(folder), cancellationToken)) continue; // Another program's folder.
+            }
+
+            yield return (folder, record);
+        }
+    }
+
+    private async Task<bool> HasRecordsAsync(VolumeKeys keys, CancellationToken cancellationToken)
+    {
+        await foreach (var _ in store.ListAsync(keys.RecordPrefix, null, cancellationToken)) return true;
+        return false;
+    }
+
+    /// <summary>Makes a volume larger in the bucket. A gateway that serves it goes on with the size that it knows, until it is told.</summary>
+    /// <returns>Its size before, in bytes; the same as the new one if there was nothing to do.</returns>
+    /// <exception cref="VolumeException">No such volume, a size that cannot be, or a smaller one.</exception>
+    /// <exception cref="BlobStoreException">The store failed; the volume has one of the two sizes. It can be run again.</exception>
+    public async Task<long> ResizeAsync(string name, long sizeBytes, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        var keys = new VolumeKeys(await VolumeNames.ResolveAsync(store, name, cancellationToken));
+        var before = 0L;
+        await VolumeRecords.ChangeAsync(store, keys, record => Grown(record, sizeBytes, out before), cancellationToken);
+        return before;
+    }
+
+    /// <summary>The record of the volume with a larger size; null if it has that already.</summary>
+    /// <exception cref="VolumeException">The size cannot be, or is smaller; or the volume is in the trash.</exception>
+    internal static VolumeRecord? Grown(VolumeRecord record, long sizeBytes, out long before)
+    {
+        record.RefuseRemoved();
+        before = record.SizeBytes;
+        if (sizeBytes == record.SizeBytes) return null;
+        CheckSize(sizeBytes, record.BlockSizeBytes);
+        if (sizeBytes < record.SizeBytes)
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"Volume '{record.Name}' has {record.SizeBytes} bytes and cannot be made smaller: {sizeBytes}. Make a new volume of that size and copy what it shall hold; unused space of this one takes no room in the store.");
+        return record with { SizeBytes = sizeBytes };
     }
 
     /// <summary>Describes a volume as the bucket has it.</summary>
@@ -128,7 +200,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     public async Task<VolumeInfo> DescribeAsync(string name, CancellationToken cancellationToken)
     {
         CheckName(name);
-        var state = await LogState.LoadAsync(store, name, cancellationToken);
+        var state = await VolumeNames.LoadAsync(store, name, cancellationToken);
         var lastWrite = state.Root?.LastWrite ?? 0;
         if (state.Segments.Length > 0) lastWrite = (await state.ReadMetadataAsync(store, state.Segments[^1], cancellationToken)).Header.LastWrite;
         var (segments, bucketBytes) = await CountAsync(state.Keys, cancellationToken);
@@ -146,7 +218,12 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             lastWrite,
             valid,
             Math.Max(0, segments - valid),
-            bucketBytes);
+            bucketBytes)
+        {
+            Folder = state.Keys.VolumeName,
+            RemovedAt = state.Volume.RemovedAt,
+            PurgeAfter = state.Volume.PurgeAfter,
+        };
     }
 
     /// <summary>Segments that the checkpoint says exist.</summary>
@@ -189,21 +266,27 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
         throw new VolumeException(VolumeErrorKind.Unsupported, $"{store.Description} does not do what volumes rest on, so no volume was made in it. {result} Use another store, or a newer version of this one.");
     }
 
-    private static void CheckSpec(VolumeSpec spec)
+    private static void CheckSize(long sizeBytes, int blockSizeBytes)
     {
-        if (spec.BlockSizeBytes is not (512 or 4096))
-            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A block size of {spec.BlockSizeBytes} bytes is not supported. Use 512 or 4096.");
-        if (spec.SizeBytes is < VolumeSpec.SizeMinBytes or > VolumeSpec.SizeMaxBytes)
-            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A size of {spec.SizeBytes} bytes is not supported. Use 1 MiB to 64 TiB.");
-        var rest = spec.SizeBytes % spec.BlockSizeBytes;
+        if (blockSizeBytes is not (512 or 4096))
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A block size of {blockSizeBytes} bytes is not supported. Use 512 or 4096.");
+        if (sizeBytes is < VolumeSpec.SizeMinBytes or > VolumeSpec.SizeMaxBytes)
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, $"A size of {sizeBytes} bytes is not supported. Use 1 MiB to 64 TiB.");
+        var rest = sizeBytes % blockSizeBytes;
         if (rest != 0)
         {
-            var down = spec.SizeBytes - rest;
-            throw new VolumeException(VolumeErrorKind.InvalidArgument, string.Create(CultureInfo.InvariantCulture, $"A size of {spec.SizeBytes} bytes is not a multiple of the block size, {spec.BlockSizeBytes} bytes. Use {down} or {down + spec.BlockSizeBytes}."));
+            var down = sizeBytes - rest;
+            throw new VolumeException(VolumeErrorKind.InvalidArgument, string.Create(CultureInfo.InvariantCulture, $"A size of {sizeBytes} bytes is not a multiple of the block size, {blockSizeBytes} bytes. Use {down} or {down + blockSizeBytes}."));
         }
+    }
+
+    /// <summary>A name that leads to a volume in another folder, or is reserved for one, is not free.</summary>
+    private async Task RefuseTakenAsync(string name, CancellationToken cancellationToken)
+    {
+        if ((await VolumeNames.ReadAliasAsync(store, name, cancellationToken)).Standing != AliasStanding.Free) throw AlreadyExists(name);
     }
 
     private static VolumeException AlreadyExists(string name) => new(
         VolumeErrorKind.AlreadyExists,
-        $"A volume '{name}' exists already; it was left as it is. Choose another name, or serve that one ('tcmu-gateway volume info' describes it).");
+        $"A volume '{name}' exists already; it was left as it is. Choose another name, or serve that one ('tcmu-gateway volume info' describes it; 'volume list --trash' shows what is in the trash; the first name of a renamed volume is its folder's, and stays its own).");
 }

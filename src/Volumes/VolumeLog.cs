@@ -50,9 +50,9 @@ internal static partial class VolumeLog
         Message = "Volume {Volume}: segment {Segment} with writes {FirstWrite} to {LastWrite} is in the store, {LengthBytes} bytes.")]
     public static partial void SegmentStored(ILogger logger, string volume, SegmentId segment, long firstWrite, long lastWrite, long lengthBytes);
 
-    [LoggerMessage(EventId = 321, EventName = "StoreDelayed", Level = LogLevel.Warning,
+    [LoggerMessage(EventId = 321, EventName = "StoreDelayed",
         Message = "Volume {Volume}: the store did not take or show {Blob} at attempt {Attempt}; trying again in {Delay}. {Reason}")]
-    public static partial void StoreDelayed(ILogger logger, string volume, string blob, int attempt, TimeSpan delay, string reason);
+    public static partial void StoreDelayed(ILogger logger, LogLevel level, string volume, string blob, int attempt, TimeSpan delay, string reason);
 
     [LoggerMessage(EventId = 322, EventName = "ReadFailed", Level = LogLevel.Warning,
         Message = "Volume {Volume}: reading {Blob} failed. {Reason}")]
@@ -161,4 +161,7 @@ internal static partial class VolumeLog
     [LoggerMessage(EventId = 363, EventName = "MapBlobMiscounted", Level = LogLevel.Error,
         Message = "Volume {Volume}: of map blob {Number} more was freed than was in use. It is kept for good. Please report this: it is a bug.")]
     public static partial void MapBlobMiscounted(ILogger logger, string volume, uint number);
+
+    [LoggerMessage(EventId = 365, EventName = "Resized", Level = LogLevel.Information, Message = "Volume {Volume} has {SizeBytes} bytes from now on.")]
+    public static partial void Resized(ILogger logger, string volume, long sizeBytes);
 }

@@ -106,11 +106,14 @@ public sealed class VolumeOpener
         {
             var claim = await ClaimAsync(recovered, cancellationToken);
             var claimedAt = _time.GetTimestamp();
-            var after = await LogState.LoadAsync(_store, name, cancellationToken);
+            var after = await LogState.LoadAsync(_store, state.Keys.VolumeName, cancellationToken);
             // It may have served already: a takeover of its segments by us would make no sense to anyone.
             if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
             (after, _) = await handover.WaitOutAsync(after, claim.Epoch, claimedAt, recovered.Journal.Superblock, mayLeave: false, cancellationToken);
-            if (!Mutation.LogReadOnceOnly && (after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
+            // Whoever removes a volume puts its record first and claims an epoch then: either this finds the record, or that claim fences us.
+            after.Volume.RefuseRemoved();
+            if (after.Volume.Name != name) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{name}' was renamed to '{after.Volume.Name}' while it was being opened. Open it by that name.");
+            if (!Mutation.LogReadOnceOnly && (after.VolumeNumber != state.VolumeNumber || after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {
                 recovered.Dispose();
                 recovered = await RecoverAsync(after, cancellationToken);

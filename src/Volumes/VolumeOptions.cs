@@ -76,9 +76,9 @@ public sealed record VolumeOptions
 
     /// <summary>
     /// Lease length L: how long this gateway may acknowledge after it last saw that nobody else claimed the volume; another one waits L and a
-    /// tenth of it. Default 150 s; 10 to 600 s. Zero: the operator vouches that no second gateway ever opens the volume; then nothing guards against one.
+    /// tenth of it. Default 180 s; 10 to 600 s. Zero: the operator vouches that no second gateway ever opens the volume; then nothing guards against one.
     /// </summary>
-    public TimeSpan LeaseLength { get; set; } = TimeSpan.FromSeconds(150);
+    public TimeSpan LeaseLength { get; set; } = TimeSpan.FromSeconds(180);
 
     /// <summary>What is done about a volume that another gateway served last and did not release. Default: it is taken over when that one is silent.</summary>
     public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Amazon.Runtime;
 using Amazon.S3;
 using Gateway.Backends.Core;
@@ -32,12 +33,13 @@ internal static class S3ErrorMapping
             {
                 case BlobStoreException ours:
                     return ours;
-                case HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError }:
+                case HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } when IsAuthentication(e):
                     return Make(BlobErrorKind.Rejected, $"TLS failed: {InnermostMessage(e)}. Check that the endpoint speaks https and that its certificate is trusted here and names this host.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError }:
                     return Make(BlobErrorKind.Unavailable, "the host name cannot be resolved. Check the endpoint, the region and the DNS.");
                 case HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse }:
-                    return Make(BlobErrorKind.Rejected, "the answer is not HTTP. Check the endpoint's scheme and port.");
+                    // A connection that ends in the middle of a status line looks like that, too: no proof that the store answers.
+                    return Make(BlobErrorKind.Unavailable, "the answer is not HTTP. If that lasts, check the endpoint's scheme and port.");
                 case SocketException socket:
                     return Make(BlobErrorKind.Unavailable, $"{socket.Message}. Check that the store runs there and that no firewall is between.", socket);
                 case OperationCanceledException or TimeoutException:
@@ -108,6 +110,13 @@ internal static class S3ErrorMapping
 
     private static bool IsAboutCredentials(Exception exception) =>
         exception.Message.Contains("credentials", StringComparison.OrdinalIgnoreCase) || exception.Message.Contains("identity", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>The two sides do not agree, and will not the next time. A handshake that a connection's end cut off is something else.</summary>
+    private static bool IsAuthentication(Exception? exception)
+    {
+        while (exception is not (null or AuthenticationException)) exception = exception.InnerException;
+        return exception is not null;
+    }
 
     private static string InnermostMessage(Exception exception)
     {

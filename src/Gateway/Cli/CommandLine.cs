@@ -14,7 +14,7 @@ internal static class CommandLine
     public const int ExitFailed = 1;
 
     /// <summary>Exit code after Ctrl-C, as shells have it.</summary>
-    private const int ExitInterrupted = 130;
+    public const int ExitInterrupted = 130;
 
     public static readonly Option<string> ConfigOption = new("--config", "-c")
     {
@@ -30,9 +30,23 @@ internal static class CommandLine
         root.Options.Add(ConfigOption);
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
+        root.Subcommands.Add(ControlCommands.BuildStatus());
+        root.Subcommands.Add(TopCommand.Build());
+        root.Subcommands.Add(ControlCommands.BuildEvents());
+        root.Subcommands.Add(ControlCommands.BuildReload());
+        root.Subcommands.Add(StoreCommands.Build());
+        root.Subcommands.Add(ConfigCommands.Build());
         root.Subcommands.Add(BlobServerCommand.Build());
         root.Subcommands.Add(BenchCommand.Build());
+        root.Subcommands.Add(BuildTarget());
         return root;
+    }
+
+    private static Command BuildTarget()
+    {
+        var target = new Command("target", "Exports volumes.") { Hidden = true };
+        target.Subcommands.Add(TargetApplyCommand.Build());
+        return target;
     }
 
     /// <summary>Runs a command and turns the failures that a person can mend into one clear message and exit code 1.</summary>

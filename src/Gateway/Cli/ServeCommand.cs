@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Gateway.Configuration;
+using Gateway.Control;
 using Gateway.Serving;
 using Gateway.Volumes.Leases;
 using Microsoft.Extensions.DependencyInjection;
@@ -66,7 +67,13 @@ internal static class ServeCommand
         builder.Services.AddSingleton(arguments);
         builder.Services.AddSingleton(new KernelRoots());
         builder.Services.AddSingleton<StoreSet>();
-        builder.Services.AddHostedService<GatewayService>();
+        var events = new EventLog(TimeProvider.System);
+        builder.Logging.AddProvider(events);
+        builder.Services.AddSingleton(events);
+        builder.Services.AddSingleton<GatewayService>();
+        builder.Services.AddHostedService(s => s.GetRequiredService<GatewayService>());
+        builder.Services.AddSingleton<ControlService>();
+        builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>()));
         return builder.Build();
     }
 }

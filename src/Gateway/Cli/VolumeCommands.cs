@@ -8,7 +8,7 @@ using Gateway.Volumes.Leases;
 
 namespace Gateway.Cli;
 
-/// <summary><c>volume create|list|info|check|dump|takeover|journal</c>.</summary>
+/// <summary><c>volume create|list|info</c>, and where the others are.</summary>
 internal static class VolumeCommands
 {
     private const string TextOutput = "text";
@@ -24,6 +24,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(VolumeTakeoverCommand.Build());
         volume.Subcommands.Add(VolumeJournalCommand.Build());
         volume.Subcommands.Add(VolumeDumpCommand.Build());
+        foreach (var command in VolumeLifecycleCommands.Build()) volume.Subcommands.Add(command);
         return volume;
     }
 
@@ -53,9 +54,16 @@ internal static class VolumeCommands
     {
         var store = new Argument<string?>("STORE") { Description = "The store; all of them if left out.", Arity = ArgumentArity.ZeroOrOne };
         var output = OutputOption();
-        var command = new Command("list", "Lists the volumes of a store, or of all stores.") { store, output };
+        var trash = new Option<bool>("--trash") { Description = "Those in the trash instead: 'volume restore' brings them back, 'volume purge' removes them for good." };
+        var command = new Command("list", "Lists the volumes of a store, or of all stores.") { store, trash, output };
         command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
         {
+            if (result.GetValue(trash))
+            {
+                await VolumeLifecycleCommands.ListTrashAsync(result, stores, result.GetValue(store) is { } only ? [only] : stores.Names, result.GetValue(output) == JsonOutput, cancellation);
+                return;
+            }
+
             var infos = new List<(string Store, VolumeInfo Info)>();
             var faults = new List<string>();
             foreach (var name in result.GetValue(store) is { } one ? [one] : stores.Names)
@@ -122,6 +130,8 @@ internal static class VolumeCommands
                 ["Size", $"{ByteSize.Format(info.SizeBytes)} ({Text(info.SizeBytes)} bytes)"],
                 ["Block size", $"{Text(info.BlockSizeBytes)} bytes"],
                 ["Compression", info.Compression],
+                .. info.Folder == info.Name ? Array.Empty<string[]>() : [["Folder", $"{info.Folder}/, since it was created with that name"]],
+                .. info.RemovedAt is { } at ? [["In the trash", $"since {at.ToString("u", CultureInfo.InvariantCulture)}, to be purged after {info.PurgeAfter?.ToString("u", CultureInfo.InvariantCulture)}"]] : Array.Empty<string[]>(),
                 ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
                 ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
                 ["Owner", Describe(info.Ownership!)],

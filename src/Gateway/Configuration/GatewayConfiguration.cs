@@ -21,29 +21,19 @@ internal sealed record GatewayConfiguration
 
     public VolumesSection Volumes { get; set; } = new();
 
-    /// <summary>Reads and checks a file.</summary>
-    /// <exception cref="ConfigurationException">It is missing or wrong; the message lists every fault.</exception>
-    public static GatewayConfiguration Load(string path)
-    {
-        GatewayConfiguration? configuration;
-        try
-        {
-            using var file = File.OpenRead(path);
-            configuration = JsonSerializer.Deserialize(file, ConfigurationJson.Default.GatewayConfiguration);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new ConfigurationException($"There is no configuration file '{path}'. Write one (see 'First volume by hand' in the README), or name another with --config.");
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            throw new ConfigurationException($"Configuration file '{path}' cannot be read: {e.Message}");
-        }
+    /// <summary>What is exported, and how.</summary>
+    public TargetsSection Targets { get; set; } = new();
 
-        var faults = configuration is null ? ["it is empty"] : configuration.Faults().ToArray();
-        if (faults.Length > 0) throw new ConfigurationException($"Configuration file '{path}' is not valid:\n{string.Join('\n', faults.Select(f => "  - " + f))}");
-        return configuration!;
-    }
+    /// <summary>How the daemon is talked to.</summary>
+    public ControlSection Control { get; set; } = new();
+
+    /// <summary>Where the daemon keeps what it has made and what 'target export' has added; absolute. Default /var/lib/tcmu-gateway.</summary>
+    public string StateDirectory { get; set; } = "/var/lib/tcmu-gateway";
+
+    /// <summary>Reads and checks a file, with what the environment says instead.</summary>
+    /// <exception cref="ConfigurationException">It is missing or wrong; the message lists every fault.</exception>
+    public static GatewayConfiguration Load(string path) => ConfigurationReader.Read(path, Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
+        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "", StringComparer.Ordinal));
 
     /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
     public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
@@ -85,22 +75,29 @@ internal sealed record GatewayConfiguration
             if (stores[name] == other && store.Type == "s3" && store.ToS3Options().MaxConnections != other.ToS3Options().MaxConnections) left.Add($"stores.{name}.resilience (foregroundRequests and backgroundRequests hold, but the connections for them do not)");
         }
 
-        left.AddRange(stores.Keys.Union(next.Stores.Keys).Where(name => stores.GetValueOrDefault(name) != next.Stores.GetValueOrDefault(name)).Select(name => $"stores.{name}"));
+        // A store that nobody can have used yet needs no restart.
+        foreach (var (name, store) in next.Stores) stores.TryAdd(name, store);
+        left.AddRange(stores.Keys.Where(name => stores[name] != next.Stores.GetValueOrDefault(name)).Select(name => $"stores.{name}"));
         if (Journal != next.Journal) left.Add("journal");
+        if (Control != next.Control) left.Add("control");
+        if (StateDirectory != next.StateDirectory) left.Add("stateDirectory");
         var none = new VolumeSection();
         var each = Volumes.Each.Keys.Union(next.Volumes.Each.Keys).ToDictionary(name => name, name => (Volumes.Each.GetValueOrDefault(name) ?? none) with
         {
             OnLongOutage = next.Volumes.Each.GetValueOrDefault(name)?.OnLongOutage,
             LongOutageSeconds = next.Volumes.Each.GetValueOrDefault(name)?.LongOutageSeconds,
+            Size = next.Volumes.Each.GetValueOrDefault(name)?.Size,
+            BlockSize = next.Volumes.Each.GetValueOrDefault(name)?.BlockSize,
+            Compression = next.Volumes.Each.GetValueOrDefault(name)?.Compression,
         });
         var volumes = Volumes with { OnLongOutage = next.Volumes.OnLongOutage, LongOutageSeconds = next.Volumes.LongOutageSeconds, Each = each };
         if (volumes != next.Volumes with { Each = each }) left.Add("volumes");
         left.AddRange(each.Where(v => v.Value != (next.Volumes.Each.GetValueOrDefault(v.Key) ?? none)).Select(v => $"volumes.each.{v.Key}"));
         needsRestart = left;
-        return this with { Stores = stores, Volumes = volumes };
+        return this with { Stores = stores, Volumes = volumes, Targets = next.Targets };
     }
 
-    private IEnumerable<string> Faults()
+    internal IEnumerable<string> Faults()
     {
         if (Stores.Count == 0) yield return "stores: at least one store is needed, for example \"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" } }";
         foreach (var (name, store) in Stores)
@@ -118,9 +115,13 @@ internal sealed record GatewayConfiguration
             if (name.Split('/') is not [var store, var path] || !Stores.ContainsKey(store) || !VolumeCatalog.IsValidName(path))
                 yield return $"volumes.each.{name}: must be STORE/VOLUME, with a store from above";
             if (volume.LeaseSeconds is { } seconds && !VolumesSection.IsLease(seconds)) yield return $"volumes.each.{name}.{VolumesSection.LeaseFault}";
+            foreach (var fault in volume.Faults()) yield return $"volumes.each.{name}.{fault}";
             if (volume.LongOutageSeconds is { } outage && !VolumesSection.IsLongOutage(outage)) yield return $"volumes.each.{name}.{VolumesSection.LongOutageFault}";
         }
 
+        foreach (var fault in Targets.Faults(Stores)) yield return $"targets.{fault}";
+        foreach (var fault in Control.Faults()) yield return $"control.{fault}";
+        if (!Path.IsPathRooted(StateDirectory)) yield return "stateDirectory: must be an absolute path";
         if (Journal.Directory is null)
         {
             foreach (var name in Volumes.Each.Where(v => v.Value.Durability == Durability.Journal).Select(v => v.Key))

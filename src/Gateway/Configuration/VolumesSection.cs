@@ -1,3 +1,4 @@
+using Gateway.Cli;
 using Gateway.Serving;
 using Gateway.Volumes;
 using Gateway.Volumes.Leases;
@@ -7,6 +8,15 @@ namespace Gateway.Configuration;
 /// <summary>What one volume has of its own.</summary>
 internal sealed record VolumeSection
 {
+    /// <summary>Its capacity, such as 10GiB: with it the daemon makes the volume if it is not there, and grows it if it is smaller. Default: it is made by hand.</summary>
+    public string? Size { get; set; }
+
+    /// <summary>size: logical block length in bytes of a volume that is made, 512 or 4096. Default 512.</summary>
+    public int? BlockSize { get; set; }
+
+    /// <summary>size: of a volume that is made: lz4, zstd or none. Default lz4.</summary>
+    public string? Compression { get; set; }
+
     /// <summary>Default: that of all volumes.</summary>
     public double? LeaseSeconds { get; set; }
 
@@ -21,6 +31,19 @@ internal sealed record VolumeSection
 
     /// <summary>Default: that of all volumes.</summary>
     public double? LongOutageSeconds { get; set; }
+
+    /// <summary>Of the volume to be made; null if it is made by hand.</summary>
+    public VolumeSpec? ToSpec() => Size is null || !ByteSize.TryParse(Size, out var bytes) ? null
+        : new VolumeSpec(bytes, BlockSize ?? VolumeSpec.BlockSizeDefaultBytes, VolumeCompressionNames.TryParse(Compression ?? "lz4", out var codec) ? codec : VolumeCompression.Lz4);
+
+    public IEnumerable<string> Faults()
+    {
+        var block = BlockSize ?? VolumeSpec.BlockSizeDefaultBytes;
+        if (block is not (512 or 4096)) yield return "blockSize: must be 512 or 4096";
+        else if (Size is not null && (!ByteSize.TryParse(Size, out var bytes) || bytes is <= 0 or > VolumeSpec.SizeMaxBytes || bytes % block != 0)) yield return $"size: must be a multiple of the block size of at most 64TiB, for example 10GiB";
+        if (Compression is not null && !VolumeCompressionNames.TryParse(Compression, out _)) yield return $"compression: must be one of {string.Join(", ", VolumeCompressionNames.All)}";
+        if (Size is null && (BlockSize ?? (object?)Compression) is not null) yield return "size: needed with blockSize and compression, which are for making the volume";
+    }
 }
 
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
@@ -39,8 +62,8 @@ internal sealed record VolumesSection
 
     public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
 
-    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 120; 0 declares a single gateway.</summary>
-    public double LeaseSeconds { get; set; } = 150;
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 180; 0 declares a single gateway.</summary>
+    public double LeaseSeconds { get; set; } = 180;
 
     /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
     public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;

@@ -7,12 +7,13 @@ namespace Gateway.Serving;
 /// <summary>The configuration file, read again while it is in use.</summary>
 internal static class ConfigurationReload
 {
-    /// <summary>What holds from now on; null, with the fault logged, if the file is missing or wrong: then nothing changes. Settings that need a restart are logged and left as they are.</summary>
-    public static GatewayConfiguration? Read(string file, GatewayConfiguration present, ILogger logger)
+    /// <summary>What holds from now on. Settings that need a restart are logged and left as they are.</summary>
+    /// <exception cref="ConfigurationException">The file is missing or wrong; that was logged. Nothing is to change.</exception>
+    public static GatewayConfiguration Read(string file, GatewayConfiguration present, ILogger logger, out IReadOnlyList<string> needsRestart)
     {
         try
         {
-            var next = present.With(GatewayConfiguration.Load(file), out var needsRestart);
+            var next = present.With(GatewayConfiguration.Load(file), out needsRestart);
             if (needsRestart.Count == 0) ServingLog.Reloaded(logger, file);
             else ServingLog.NeedsRestart(logger, file, string.Join(", ", needsRestart));
             return next;
@@ -20,7 +21,7 @@ internal static class ConfigurationReload
         catch (ConfigurationException e)
         {
             ServingLog.ReloadRefused(logger, e.Message);
-            return null;
+            throw;
         }
     }
 

@@ -8,10 +8,14 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
 {
     private readonly CancellationTokenSource _stop = new();
     private Task _supervision = Task.CompletedTask;
+    private volatile RingDevice? _ring;
 
     public UioDevice Device => device;
 
     public VolumeTarget Target => target;
+
+    /// <summary>The ring that is being served; null before the first. Its counts begin anew when it breaks and is opened again.</summary>
+    public RingDevice? Ring => _ring;
 
     /// <summary>Opens the ring and starts to serve it.</summary>
     /// <exception cref="IOException">The device cannot be opened.</exception>
@@ -33,6 +37,7 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
         var port = await opener.OpenAsync(device, cancellationToken);
         var ring = new RingDevice(device.Name.ToString(), port, target, new RingDeviceOptions(), null, time, logger);
         await ring.StartAsync(cancellationToken);
+        _ring = ring;
         return ring;
     }
 

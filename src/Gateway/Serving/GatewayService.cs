@@ -5,6 +5,7 @@ using Gateway.Configuration;
 using Gateway.Tcmu;
 using Gateway.Volumes;
 using Gateway.Volumes.Leases;
+using Gateway.Volumes.Trash;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -33,6 +34,9 @@ internal sealed class GatewayService(
     /// <summary>Commands in flight at a stop may take this long: those that wait for a store then end in BUSY, which initiators repeat to the successor.</summary>
     internal static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(1);
 
+    /// <summary>How soon a change of the configuration file is seen.</summary>
+    private static readonly TimeSpan LookAtFileEvery = TimeSpan.FromSeconds(2);
+
     /// <summary>How soon the service manager learns of a change.</summary>
     private static readonly TimeSpan StatusEvery = TimeSpan.FromSeconds(1);
 
@@ -43,17 +47,32 @@ internal sealed class GatewayService(
     private readonly ILogger _volumeLogger = loggers.CreateLogger("Gateway.Volumes");
     private readonly Lock _reloadGate = new();
     private volatile GatewayConfiguration _configuration = configuration;
+    private volatile byte[]? _contentRead; // Of the configuration file, when it was last read.
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
+
+    /// <summary>Completes when every device that was there at the start is attached. Never, if none can be served.</summary>
+    public Task Started => _started.Task;
+
+    /// <summary>The devices, by name.</summary>
+    public IReadOnlyList<DeviceSession> Sessions => [.. _sessions.Values.OrderBy(s => s.Device.Name.ToString(), StringComparer.Ordinal)];
+
+    /// <summary>What holds now.</summary>
+    public GatewayConfiguration Configuration => _configuration;
+
+    /// <summary>Raised, on any thread, after another configuration holds.</summary>
+    public event Action? ConfigurationChanged;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var status = TellStatusAsync(stoppingToken);
-        using var reload = arguments.ConfigurationFile is { } file ? PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        using var reload = arguments.ConfigurationFile is not null ? PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true; // The default would end us.
-            Reload(file);
+            ReloadOnSignal();
         }) : null;
+        var watch = arguments.ConfigurationFile is { } watched ? WatchFileAsync(watched, stoppingToken) : Task.CompletedTask;
         try
         {
             await RunAsync(stoppingToken);
@@ -73,6 +92,7 @@ internal sealed class GatewayService(
             ServingLog.Stopping(_logger, _sessions.Count);
             await Task.WhenAll(_sessions.Values.Select(s => s.DisposeAsync().AsTask()));
             await status;
+            await watch;
         }
     }
 
@@ -103,6 +123,7 @@ internal sealed class GatewayService(
         await RescanAsync(stoppingToken);
         if (arguments.ReadyFile is { } ready) await File.WriteAllTextAsync(ready, Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture) + "\n", stoppingToken);
         ServingLog.Serving(_logger, ThisProgram.Version, _sessions.Count);
+        _started.TrySetResult();
 
         // Events of different devices do not wait for each other; those of one device come one at a time, since the kernel waits for each reply.
         var handling = new ConcurrentDictionary<Task, bool>();
@@ -118,15 +139,73 @@ internal sealed class GatewayService(
     }
 
     /// <summary>Takes over what of the file can be had without a restart; all of it, or nothing if it has a fault.</summary>
-    private void Reload(string file)
+    /// <returns>What changed and needs a restart.</returns>
+    /// <exception cref="ConfigurationException">The file is missing or wrong. Nothing changed.</exception>
+    public IReadOnlyList<string> Reload()
     {
+        IReadOnlyList<string> needsRestart;
         lock (_reloadGate)
         {
-            if (ConfigurationReload.Read(file, _configuration, _logger) is not { } next) return;
+            _contentRead = ContentOf(arguments.ConfigurationFile!);
+            var next = ConfigurationReload.Read(arguments.ConfigurationFile!, _configuration, _logger, out needsRestart);
             stores.Change(next);
             _configuration = next;
             foreach (var session in _sessions.Values)
+            {
                 if (ConfigurationReload.PathOf(session.Device.Name) is { } path) session.Target.Change(next.ToOutageOptions(path));
+                session.Target.RefreshInBackground();
+            }
+        }
+
+        ConfigurationChanged?.Invoke();
+        return needsRestart;
+    }
+
+    private void ReloadOnSignal()
+    {
+        try
+        {
+            Reload();
+        }
+        catch (ConfigurationException)
+        {
+            // It was logged.
+        }
+    }
+
+    /// <summary>Reads the file again whenever its content is another: editors replace it, Kubernetes turns a symbolic link.</summary>
+    private async Task WatchFileAsync(string file, CancellationToken stoppingToken)
+    {
+        _contentRead ??= ContentOf(file);
+        byte[]? last = null;
+        using var timer = new PeriodicTimer(LookAtFileEvery, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                var content = ContentOf(file);
+                // Twice the same, so that nothing is read that is half written.
+                if (content is not null && !AreSame(content, _contentRead) && AreSame(content, last)) ReloadOnSignal();
+                last = content;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Asked to stop.
+        }
+    }
+
+    private static bool AreSame(byte[] one, byte[]? other) => other is not null && one.AsSpan().SequenceEqual(other);
+
+    private static byte[]? ContentOf(string file)
+    {
+        try
+        {
+            return File.ReadAllBytes(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null; // It is being replaced, or gone: what was read holds.
         }
     }
 
@@ -251,11 +330,7 @@ internal sealed class GatewayService(
 
     private async Task<int> ReconfigureAsync(DeviceReconfigured change)
     {
-        if (change.CapacityBytes is not null)
-        {
-            ServingLog.Reconfigured(_logger, change.Name, "its size cannot be changed while it is there; dev_size was refused.");
-            return StatusNotSupported;
-        }
+        if (change.CapacityBytes is { } sizeBytes) return await FollowSizeAsync(change.Name, sizeBytes);
 
         if (change.Config is not null)
         {
@@ -267,6 +342,53 @@ internal sealed class GatewayService(
         foreach (var session in _sessions.Values.Where(s => s.Device.Name == change.Name)) await session.Target.SetWriteCacheAsync(enabled);
         ServingLog.Reconfigured(_logger, change.Name, enabled ? "its write cache is on." : "its write cache is off: every write is durable before it completes.");
         return 0;
+    }
+
+    /// <summary>Makes a volume that is served here larger: in the bucket, for initiators, who get UNIT ATTENTION CAPACITY DATA HAS CHANGED, and in the kernel. Asked for again, it does what is left.</summary>
+    /// <exception cref="VolumeException">The volume is not open here, or the size cannot be; the message says what to do.</exception>
+    /// <exception cref="BlobStoreException">The store failed; it can be asked for again.</exception>
+    /// <exception cref="IOException">The kernel refuses the new dev_size; initiators see the new size all the same.</exception>
+    public async Task ResizeAsync(VolumePath path, long sizeBytes, CancellationToken cancellationToken)
+    {
+        var session = _sessions.Values.Where(s => ConfigurationReload.PathOf(s.Device.Name) == path).MinBy(s => s.Target.State.Reason is null ? 0 : 1)
+            ?? throw new VolumeException(VolumeErrorKind.NotFound, $"Volume {path} has no device here. Where no gateway serves it, 'tcmu-gateway volume resize {path} SIZE' resizes it in the bucket.");
+        await session.Target.ResizeAsync(sizeBytes, cancellationToken);
+    }
+
+    /// <summary>Removes for good, in all stores, what has been in the trash for as long as it was to be kept. Call it from time to time, one at a time.</summary>
+    /// <exception cref="BlobStoreException">A store failed; it can be called again.</exception>
+    public async Task PurgeExpiredAsync(CancellationToken cancellationToken)
+    {
+        foreach (var store in stores.Names)
+        {
+            var trash = new VolumeTrash(stores.GetBackground(store), _configuration.ToVolumeOptions(), ThisProgram.Owner, time, _ => { }, _logger);
+            foreach (var volume in await trash.PurgeExpiredAsync(all: false, null, cancellationToken))
+            {
+                LocalRemains.Remove(volume.Id, _configuration.Journal.Directory, _configuration.Volumes.CacheDirectory);
+                ServingLog.Purged(_logger, store, volume.Name, volume.Id);
+            }
+        }
+    }
+
+    /// <summary>Somebody writes dev_size, perhaps we: whoever does waits for this answer.</summary>
+    private async Task<int> FollowSizeAsync(TcmuDeviceName name, long sizeBytes)
+    {
+        try
+        {
+            using var limit = new CancellationTokenSource(_configuration.ToVolumeOptions().CommandTimeout, time);
+            foreach (var session in _sessions.Values.Where(s => s.Device.Name == name)) await session.Target.FollowSizeAsync(sizeBytes, limit.Token);
+            return 0;
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException or OperationCanceledException)
+        {
+            ServingLog.NotResized(_logger, name, e is OperationCanceledException ? "dev_size was refused: the store did not answer in time." : $"dev_size was refused: {e.Message}");
+            return e switch
+            {
+                VolumeException { Kind: VolumeErrorKind.InvalidArgument } => StatusInvalid,
+                VolumeException { Kind: VolumeErrorKind.Fenced or VolumeErrorKind.OwnedElsewhere } => StatusBusy,
+                _ => StatusIoError,
+            };
+        }
     }
 
     /// <summary>Read when the device is attached: the kernel refuses changes while it is exported.</summary>
@@ -294,7 +416,7 @@ internal sealed class GatewayService(
             var fault = (attributes.BlockLengthBytes, attributes.CapacityBytes) switch
             {
                 ({ } block, _) when block != volume.Geometry.BlockLengthBytes => $"hw_block_size is {block}, but the volume has blocks of {volume.Geometry.BlockLengthBytes} bytes",
-                (_, { } size) when size != (long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes => $"dev_size is {size}, but the volume has {(long)volume.Geometry.CapacityBlocks * volume.Geometry.BlockLengthBytes} bytes",
+                (_, { } size) when size > volume.SizeBytes => $"dev_size is {size}, but the volume has {volume.SizeBytes} bytes", // A smaller one is of before a resize.
                 _ => null,
             };
             if (fault is null) return volume;

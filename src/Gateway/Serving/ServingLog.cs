@@ -56,8 +56,18 @@ internal static partial class ServingLog
         Message = "Configuration file '{Path}' was read again. What else changed holds, but a restart is needed for: {Settings}.")]
     public static partial void NeedsRestart(ILogger logger, string path, string settings);
 
-    [LoggerMessage(EventId = 116, EventName = "ConfigurationRefused", Level = LogLevel.Error, Message = "The configuration stays as it is; correct the file and send SIGHUP again. {Fault}")]
+    [LoggerMessage(EventId = 116, EventName = "ConfigurationRefused", Level = LogLevel.Error, Message = "The configuration stays as it is; correct the file: it is read again when it changes. {Fault}")]
     public static partial void ReloadRefused(ILogger logger, string fault);
+
+    [LoggerMessage(EventId = 117, EventName = "DeviceResized", Level = LogLevel.Information,
+        Message = "Device {Device}: its volume has {SizeBytes} bytes from now on, and initiators are told so.")]
+    public static partial void Resized(ILogger logger, TcmuDeviceName device, long sizeBytes);
+
+    [LoggerMessage(EventId = 118, EventName = "DeviceNotResized", Level = LogLevel.Warning, Message = "Device {Device}: its size was not taken over as a whole. {Reason}")]
+    public static partial void NotResized(ILogger logger, TcmuDeviceName device, string reason);
+
+    [LoggerMessage(EventId = 119, EventName = "TrashPurged", Level = LogLevel.Information, Message = "Volume {Store}/{Volume} ({VolumeId}) was in the trash until its time was over, and was purged.")]
+    public static partial void Purged(ILogger logger, string store, string volume, Guid volumeId);
 
     [LoggerMessage(EventId = 108, EventName = "CannotServe", Level = LogLevel.Critical, Message = "No device can be served: {Reason}")]
     public static partial void CannotServe(ILogger logger, string reason);

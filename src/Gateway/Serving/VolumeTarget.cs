@@ -40,6 +40,7 @@ internal sealed class VolumeTarget(
     private volatile string _reason = "it is being opened"; // For people, while it is not open.
     private bool _writeCacheEnabled = true;
     private Task _opening = Task.CompletedTask;
+    private Task _refreshing = Task.CompletedTask;
 
     /// <summary>
     /// Opens the volume once, for somebody who waits for the outcome. If another gateway must be waited for first, returns without one: the
@@ -61,12 +62,15 @@ internal sealed class VolumeTarget(
             throw;
         }
 
-        if (attempt.IsCompleted) _opened.SetResult(await attempt);
+        if (attempt.IsCompleted) Opened(await attempt);
         else _opening = KeepOpeningAsync(attempt);
     }
 
     /// <summary>How the volume is served, for people.</summary>
     public ServedVolume State => _opened.Task.IsCompletedSuccessfully ? new ServedVolume(device.Path, null, false) : new ServedVolume(device.Path, _reason, _waitsFor != BlockError.None);
+
+    /// <summary>The volume, once it is open.</summary>
+    public Volume? Volume => _opened.Task.IsCompletedSuccessfully ? _opened.Task.GetAwaiter().GetResult() : null;
 
     /// <summary>Opens the volume in the background, as often as it takes.</summary>
     public void OpenInBackground() => _opening = KeepOpeningAsync(null);
@@ -95,10 +99,36 @@ internal sealed class VolumeTarget(
         if (!enabled && _opened.Task.IsCompletedSuccessfully) await (await _opened.Task).FlushAsync(CancellationToken.None);
     }
 
+    /// <summary>Makes the volume larger, tells initiators, and has the kernel know it. Asked for again, it does what is left.</summary>
+    /// <exception cref="VolumeException">The size cannot be, or the volume is not open here.</exception>
+    /// <exception cref="BlobStoreException">The store failed; initiators see the size from before.</exception>
+    /// <exception cref="IOException">The kernel refuses the new dev_size: initiators see the new size all the same.</exception>
+    public async Task ResizeAsync(long sizeBytes, CancellationToken cancellationToken)
+    {
+        await FollowSizeAsync(sizeBytes, cancellationToken);
+        await TellKernelAsync(sizeBytes).WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Makes the volume as large as the kernel is told that its device is, and tells initiators. Waits for nothing that waits for a reply of ours.</summary>
+    /// <inheritdoc cref="ResizeAsync"/>
+    public async Task FollowSizeAsync(long sizeBytes, CancellationToken cancellationToken)
+    {
+        var volume = OpenVolume();
+        if (volume.SizeBytes == sizeBytes) return; // The echo of our own write: it must not depend on the store.
+        if (await volume.ResizeAsync(sizeBytes, cancellationToken)) Grew(volume.SizeBytes);
+    }
+
+    /// <summary>Takes on, in the background, what 'volume resize' has made of the volume in the bucket.</summary>
+    public void RefreshInBackground()
+    {
+        if (_opened.Task.IsCompletedSuccessfully && _refreshing.IsCompleted) _refreshing = RefreshAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         await _opening;
+        await _refreshing;
         if (outages is not null) await outages.DisposeAsync();
         if (_opened.Task.IsCompletedSuccessfully) await (await _opened.Task).DisposeAsync();
         _stop.Dispose();
@@ -122,7 +152,12 @@ internal sealed class VolumeTarget(
         _reason = wait.Reason;
         _waitsFor = wait.Error;
         if (wait.Error != BlockError.BecomingReady) _needsPerson = false; // Somebody serves it, or we are about to.
-        lock (_gate) _geometry ??= wait.Geometry;
+        lock (_gate)
+        {
+            if (_geometry is { } before && wait.Geometry is { } now && now.CapacityBlocks != before.CapacityBlocks) _standby?.RaiseUnitAttention(UnitAttention.CapacityDataChanged);
+            _geometry = wait.Geometry ?? _geometry;
+        }
+
         _mustWait.TrySetResult();
     }
 
@@ -158,14 +193,94 @@ internal sealed class VolumeTarget(
         lock (_gate)
         {
             if (_unit is { } unit) return unit;
-            return _unit = new LogicalUnit(outages is null ? volume : new OutageDevice(volume, outages), UnitOptions(volume.Geometry));
+            unit = new LogicalUnit(outages is null ? volume : new OutageDevice(volume, outages), UnitOptions(volume.Geometry));
+            if (_standby is not null && _geometry is { } told && told.CapacityBlocks != volume.Geometry.CapacityBlocks) unit.RaiseUnitAttention(UnitAttention.CapacityDataChanged);
+            return _unit = unit;
         }
     }
 
     /// <summary>Null while nothing is known of the volume.</summary>
     private LogicalUnit? GetStandby()
     {
-        lock (_gate) return _standby ??= _geometry is { } geometry ? new LogicalUnit(new AbsentDevice(geometry, ReasonNotOpen), UnitOptions(geometry)) : null;
+        lock (_gate) return _standby ??= _geometry is { } geometry ? new LogicalUnit(new AbsentDevice(KnownGeometry, ReasonNotOpen), UnitOptions(geometry)) : null;
+    }
+
+    private BlockGeometry KnownGeometry()
+    {
+        lock (_gate) return _geometry!.Value;
+    }
+
+    private Volume OpenVolume() => _opened.Task is { IsCompletedSuccessfully: true } opened
+        ? opened.GetAwaiter().GetResult()
+        : throw new VolumeException(VolumeErrorKind.OwnedElsewhere, $"Volume {device.Path} is not open here: {_reason} Nothing was resized.");
+
+    /// <summary>The volume is open. A device made, or resized, before the volume was last made larger is told of it.</summary>
+    private void Opened(Volume volume)
+    {
+        _opened.SetResult(volume);
+        if (backstore.ReadAttributes().CapacityBytes < volume.SizeBytes) _refreshing = TellKernelOrLogAsync(volume.SizeBytes);
+    }
+
+    private async Task RefreshAsync()
+    {
+        try
+        {
+            var volume = OpenVolume();
+            if (!await volume.RefreshAsync(_stop.Token)) return;
+            Grew(volume.SizeBytes);
+            await TellKernelOrLogAsync(volume.SizeBytes);
+        }
+        catch (Exception e) when (e is VolumeException or BlobStoreException)
+        {
+            ServingLog.NotResized(logger, device, e.Message);
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed.
+        }
+    }
+
+    /// <summary>The volume says its new size by now: whoever is told of a change reads that.</summary>
+    private void Grew(long sizeBytes)
+    {
+        lock (_gate) _unit?.RaiseUnitAttention(UnitAttention.CapacityDataChanged);
+        ServingLog.Resized(logger, device, sizeBytes);
+    }
+
+    private async Task TellKernelOrLogAsync(long sizeBytes)
+    {
+        try
+        {
+            await TellKernelAsync(sizeBytes).WaitAsync(_stop.Token);
+        }
+        catch (IOException e)
+        {
+            ServingLog.NotResized(logger, device, $"The kernel was to know that it has {sizeBytes} bytes: {e.Message} Initiators see that size all the same.");
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed.
+        }
+    }
+
+    /// <summary>Writes dev_size, on a thread of its own: the kernel holds the write until it has our reply to the event that it makes of it.</summary>
+    private Task TellKernelAsync(long sizeBytes)
+    {
+        if (backstore.ReadAttributes().CapacityBytes is not { } present || present == sizeBytes) return Task.CompletedTask;
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(() =>
+        {
+            try
+            {
+                backstore.WriteAttribute("dev_size", sizeBytes.ToString(System.Globalization.CultureInfo.InvariantCulture));
+                done.SetResult();
+            }
+            catch (IOException e)
+            {
+                done.SetException(e);
+            }
+        }) { Name = "dev-size", IsBackground = true }.Start();
+        return done.Task;
     }
 
     private LogicalUnitOptions UnitOptions(BlockGeometry geometry)
@@ -183,7 +298,7 @@ internal sealed class VolumeTarget(
         {
             try
             {
-                _opened.SetResult(await (attempt ?? open(Waits, _stop.Token)));
+                Opened(await (attempt ?? open(Waits, _stop.Token)));
                 return;
             }
             catch (OperationCanceledException)

@@ -18,6 +18,9 @@ internal sealed class RingCommand
 
     public ushort CmdId { get; set; }
 
+    /// <summary>When it was taken off the ring, by the device's clock.</summary>
+    public long TakenAt { get; set; }
+
     /// <summary>Cancels the present execution. Kept for the next ones until it has been cancelled: a command costs none of its own.</summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();
 

@@ -4,6 +4,7 @@ using Gateway.Volumes.Formats;
 using Gateway.Volumes.Frames;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Names;
 
 namespace Gateway.Volumes.Checking;
 
@@ -22,7 +23,7 @@ public sealed class VolumeChecker
     private const int RangeMaxBytes = 8 << 20;
 
     private readonly IBlobStore _store;
-    private readonly VolumeKeys _keys;
+    private VolumeKeys _keys;
     private readonly IProgress<CheckProgress>? _progress;
     private readonly Lock _gate = new();
     private LogState _state = null!;
@@ -62,6 +63,7 @@ public sealed class VolumeChecker
     /// <exception cref="BlobStoreException">The store failed.</exception>
     public async Task<CheckReport> RunAsync(CancellationToken cancellationToken)
     {
+        _keys = new VolumeKeys(await VolumeNames.ResolveAsync(_store, _keys.VolumeName, cancellationToken));
         for (var attempt = 1; ; attempt++)
         {
             var report = await RunOnceAsync(cancellationToken);
@@ -338,7 +340,7 @@ public sealed class VolumeChecker
     private bool? Classify(string name)
     {
         if (name == _keys.HeartbeatKey.Value) return true;
-        if (Number(_keys.RecordPrefix) || Number(_keys.EpochPrefix) || Number(_keys.TakeoverPrefix) || Number(_keys.ReleasePrefix)) return true;
+        if (Number(_keys.RecordPrefix) || Number(_keys.EpochPrefix) || Number(_keys.TakeoverPrefix) || Number(_keys.AliasPrefix) || Number(_keys.ReleasePrefix)) return true;
         if (name.StartsWith(_keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(name.AsSpan(_keys.LogPrefix.Length), out var segment))
             return _index.Segments.TryGet((uint)segment.Sequence, out var use) && use.LiveBlocks + (use.TotalBlocks == 0 ? 1 : 0) > 0 && _index.Epochs.EpochOf(segment.Sequence) == segment.Epoch;
         if (name.StartsWith(_keys.MapPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseMapBlob(name.AsSpan(_keys.MapPrefix.Length), out var map))

@@ -7,6 +7,7 @@ using Gateway.Volumes.Formats;
 using Gateway.Volumes.Frames;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
+using Gateway.Volumes.Names;
 
 namespace Gateway.Volumes.Checking;
 
@@ -19,7 +20,7 @@ public sealed class VolumeDumper
     private const int HeartbeatLengthMaxBytes = 64 << 10;
 
     private readonly IBlobStore _store;
-    private readonly VolumeKeys _keys;
+    private VolumeKeys _keys;
 
     /// <param name="store">Where the volume is.</param>
     /// <param name="name">The volume.</param>
@@ -95,6 +96,7 @@ public sealed class VolumeDumper
     /// <exception cref="BlobStoreException">The store failed in another way than by damage.</exception>
     public async IAsyncEnumerable<DumpEntry> BlocksAsync(ulong lba, ulong count, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        _keys = new VolumeKeys(await VolumeNames.ResolveAsync(_store, _keys.VolumeName, cancellationToken));
         var state = await LogState.LoadAsync(_store, _keys.VolumeName, cancellationToken);
         var capacity = (ulong)(state.Volume.SizeBytes / state.Volume.BlockSizeBytes);
         if (count == 0 || lba >= capacity || count > capacity - lba)
@@ -183,6 +185,7 @@ public sealed class VolumeDumper
     /// <summary>A name that was mistyped is no damage.</summary>
     private async Task RefuseUnknownAsync(CancellationToken cancellationToken)
     {
+        _keys = new VolumeKeys(await VolumeNames.ResolveAsync(_store, _keys.VolumeName, cancellationToken));
         try
         {
             await LogState.ReadVolumeAsync(_store, _keys, cancellationToken);

@@ -2,6 +2,7 @@ using Gateway.Backends.Core;
 using Gateway.Volumes.Checkpoints;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Checking;
@@ -18,7 +19,7 @@ namespace Gateway.Volumes.Checking;
 public sealed class VolumeRepairer
 {
     private readonly IBlobStore _store;
-    private readonly VolumeKeys _keys;
+    private VolumeKeys _keys;
     private readonly string _owner;
     private readonly TimeProvider _time;
     private readonly Random _random;
@@ -59,6 +60,7 @@ public sealed class VolumeRepairer
     /// <exception cref="BlobStoreException">The store failed.</exception>
     public async Task<RepairReport> RunAsync(bool forceOffline, CancellationToken cancellationToken)
     {
+        _keys = new VolumeKeys(await VolumeNames.ResolveAsync(_store, _keys.VolumeName, cancellationToken));
         long claimed = 0;
         try
         {

@@ -10,14 +10,15 @@ namespace Gateway.Volumes.Checkpoints;
 /// </summary>
 internal sealed class BucketIndex
 {
-    private readonly VolumeRecord _volume;
-
     public BucketIndex(VolumeRecord volume)
     {
-        _volume = volume;
+        Volume = volume;
         Segments = new SegmentTable();
         Map = new BucketMap((ulong)(volume.SizeBytes / volume.BlockSizeBytes), volume.BlockSizeBytes, Segments);
     }
+
+    /// <summary>The volume, with its present size.</summary>
+    public VolumeRecord Volume { get; private set; }
 
     public BucketMap Map { get; }
 
@@ -96,6 +97,13 @@ internal sealed class BucketIndex
         Epochs.Add(header.Id.Epoch, header.Id.Sequence, header.LastWrite);
         BytesSinceRoot += header.LengthBytes;
         SegmentsSinceRoot++;
+    }
+
+    /// <summary>The volume has grown.</summary>
+    public void Grow(long sizeBytes)
+    {
+        Volume = Volume with { SizeBytes = sizeBytes };
+        Map.Grow(Volume.CapacityBlocks);
     }
 
     /// <summary>A checkpoint is in force.</summary>

@@ -96,7 +96,9 @@ internal sealed class Cleaner(
             var counted = await uploader.PutMovedAsync((id, lastWrite) =>
             {
                 var dataBytes = survivors.Sum(s => s.Content.Length);
-                using var builder = new MovedSegmentBuilder(volume, dataBytes, _history, SegmentBufferPool.Shared);
+                VolumeRecord grown;
+                lock (gate) grown = index.Volume;
+                using var builder = new MovedSegmentBuilder(grown, dataBytes, _history, SegmentBufferPool.Shared);
                 foreach (var survivor in survivors)
                     if (!builder.TryAdd(survivor.Lba, survivor.Content.Span)) throw new InvalidOperationException("A moved segment has no room for what it was made for.");
                 var segment = builder.Build(id, newNonce(), time.GetUtcNow(), lastWrite, covered);
@@ -117,9 +119,10 @@ internal sealed class Cleaner(
     private async Task<long> CollectAsync(SegmentUse victim, List<Survivor> survivors, CancellationToken cancellationToken)
     {
         long epoch;
-        lock (gate) epoch = index.Epochs.EpochOf(victim.Sequence);
+        VolumeRecord grown;
+        lock (gate) (epoch, grown) = (index.Epochs.EpochOf(victim.Sequence), index.Volume);
         var id = new SegmentId(epoch, victim.Sequence);
-        var (header, entries) = await LogState.ReadMetadataAsync(store, keys, volume, new ListedSegment(id, victim.LengthBytes), cancellationToken);
+        var (header, entries) = await LogState.ReadMetadataAsync(store, keys, grown, new ListedSegment(id, victim.LengthBytes), cancellationToken);
         var live = new List<(SegmentIndexEntry Entry, ulong Lba, uint Blocks, int BlockOffset)>();
         foreach (var entry in entries)
         {

@@ -16,18 +16,19 @@ internal sealed class SegmentVerifier(IBlobStore store, VolumeRecord volume, Vol
     public async Task<bool> IsFreeAsync(SegmentId id, CancellationToken cancellationToken)
     {
         int length;
+        VolumeRecord grown;
         lock (gate)
         {
             // What a fenced writer left behind never was in the map: its name is not that of the segment with its number.
             if (!index.Segments.TryGet((uint)id.Sequence, out var segment) || index.Epochs.EpochOf(id.Sequence) != id.Epoch) return true;
             if (segment.LiveBlocks > 0) return false;
-            length = segment.LengthBytes;
+            (length, grown) = (segment.LengthBytes, index.Volume);
         }
 
         SegmentIndexEntry[] entries;
         try
         {
-            (_, entries) = await LogState.ReadMetadataAsync(store, keys, volume, new ListedSegment(id, length), cancellationToken);
+            (_, entries) = await LogState.ReadMetadataAsync(store, keys, grown, new ListedSegment(id, length), cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.NotFound)
         {

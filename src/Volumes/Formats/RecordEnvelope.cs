@@ -12,6 +12,7 @@ internal enum RecordType : ushort
     Heartbeat = 4,
     Release = 5,
     Handover = 6,
+    Alias = 7,
 }
 
 /// <summary>The 64 bytes before the JSON text of a metadata blob: identity and checksums. See docs/formats.md, "Records".</summary>

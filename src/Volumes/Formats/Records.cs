@@ -35,6 +35,33 @@ internal sealed record VolumeRecord
     /// <summary>For a clone: where its first blocks come from. Reserved.</summary>
     public string? Parent { get; init; }
 
+    /// <summary>When it was moved to the trash; null: it was not.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? RemovedAt { get; init; }
+
+    /// <summary>From when on it may be purged without being asked for by name.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? PurgeAfter { get; init; }
+
+    /// <summary>Its blobs are being removed: it cannot come back.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Purging { get; init; }
+
+    /// <summary>True in the trash: nobody may open it.</summary>
+    [JsonIgnore]
+    public bool IsRemoved => RemovedAt is not null;
+
+    /// <summary>Capacity in logical blocks.</summary>
+    [JsonIgnore]
+    public ulong CapacityBlocks => (ulong)(SizeBytes / BlockSizeBytes);
+
+    /// <exception cref="VolumeException">It is in the trash.</exception>
+    public void RefuseRemoved()
+    {
+        if (Purging) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{Name}' is being purged: it cannot be used any more. 'tcmu-gateway volume purge STORE/{Name}' goes on with it.");
+        if (IsRemoved) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{Name}' is in the trash since {RemovedAt:u}. 'tcmu-gateway volume restore STORE/{Name}' brings it back, 'tcmu-gateway volume purge STORE/{Name}' removes it for good.");
+    }
+
     /// <summary>What initiators see of it.</summary>
     public BlockGeometry ToGeometry() => new(Id, (ulong)(SizeBytes / BlockSizeBytes), BlockSizeBytes, PhysicalBlockSizeBytes);
 }
@@ -86,7 +113,10 @@ internal sealed partial class RecordJson : JsonSerializerContext;
 /// <summary>Encodes and decodes whole record blobs.</summary>
 internal static class RecordCodec
 {
-    private static readonly string[] KnownFeatures = [VolumeCompressionNames.NameOf(VolumeCompression.Lz4), VolumeCompressionNames.NameOf(VolumeCompression.Zstd)];
+    /// <summary>In the features of a volume in the trash, so that a version that knows of none does not open it.</summary>
+    public const string RemovedFeature = "removed";
+
+    private static readonly string[] KnownFeatures = [RemovedFeature, VolumeCompressionNames.NameOf(VolumeCompression.Lz4), VolumeCompressionNames.NameOf(VolumeCompression.Zstd)];
 
     public static byte[] Encode(VolumeRecord record) =>
         RecordEnvelope.Encode(RecordType.Volume, record.Id, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.VolumeRecord));
@@ -112,7 +142,9 @@ internal static class RecordCodec
             throw new VolumeException(VolumeErrorKind.Unsupported, $"Volume '{record.Name}' uses features that this tcmu-gateway does not know: {string.Join(", ", unknown)}. Use a newer tcmu-gateway.");
         if (record.CompressionName is { } compression && !record.Features.Contains(compression))
             throw RecordEnvelope.Damaged(name, $"it compresses by '{compression}', which its features do not name");
-        return record;
+        if (record.IsRemoved != record.Features.Contains(RemovedFeature) || (record.Purging && !record.IsRemoved))
+            throw RecordEnvelope.Damaged(name, "it does not say clearly whether the volume is in the trash");
+        return VolumeKeys.IsValidName(record.Name) ? record : throw RecordEnvelope.Damaged(name, "the volume's name in it cannot be");
     }
 
     /// <exception cref="VolumeException">Foreign, damaged, newer, or of another volume.</exception>

@@ -3,7 +3,7 @@ using Gateway.Backends.Core;
 
 namespace Gateway.Volumes.Formats;
 
-/// <summary>The names of one volume's blobs. Numbers are decimal with leading zeroes, so that a listing is in order.</summary>
+/// <summary>The names of one volume's blobs, all in one folder: the name that it was created with, which stays when it is renamed. Numbers are decimal with leading zeroes, so that a listing is in order.</summary>
 internal readonly record struct VolumeKeys(string VolumeName)
 {
     private const int EpochDigits = 10;
@@ -30,6 +30,9 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public string ReleasePrefix => Prefix + "releases/";
 
+    /// <summary>Records of which folder's volume has this folder's name: <see cref="AliasRecord"/>. They belong to that volume, not to the one here.</summary>
+    public string AliasPrefix => Prefix + "alias/";
+
     public BlobKey HeartbeatKey => new(Prefix + "heartbeat");
 
     public BlobKey HandoverKey => new(Prefix + "handover");
@@ -39,6 +42,8 @@ internal readonly record struct VolumeKeys(string VolumeName)
     public BlobKey Epoch(long epoch) => new(EpochPrefix + Number(epoch, EpochDigits));
 
     public BlobKey Takeover(long epoch) => new(TakeoverPrefix + Number(epoch, EpochDigits));
+
+    public BlobKey Alias(long number) => new(AliasPrefix + Number(number, EpochDigits));
 
     public BlobKey Release(long epoch) => new(ReleasePrefix + Number(epoch, EpochDigits));
 
@@ -50,7 +55,11 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     /// <summary>True for the folders of a volume that this version knows.</summary>
     public bool IsFolder(string folder) =>
-        folder == RecordPrefix || folder == EpochPrefix || folder == TakeoverPrefix || folder == LogPrefix || folder == MapPrefix || folder == CheckpointPrefix || folder == ReleasePrefix;
+        folder == RecordPrefix || folder == EpochPrefix || folder == TakeoverPrefix || folder == LogPrefix || folder == MapPrefix || folder == CheckpointPrefix || folder == ReleasePrefix || folder == AliasPrefix;
+
+    /// <summary>True for a blob below this folder that is in one of those, or that this version puts directly into it.</summary>
+    public bool IsOurs(string blob) =>
+        blob == HeartbeatKey.Value || blob == HandoverKey.Value || (blob.IndexOf('/', Prefix.Length) is var slash and > 0 && IsFolder(blob[..(slash + 1)]));
 
     /// <summary>Lower-case letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63 characters.</summary>
     public static bool IsValidName(string? name)

@@ -3,6 +3,7 @@ using Gateway.Scsi;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Leases;
@@ -42,7 +43,8 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         var told = "";
         while (true)
         {
-            var state = await LogState.LoadAsync(store, name, cancellationToken);
+            var state = await VolumeNames.LoadAsync(store, name, cancellationToken);
+            state.Volume.RefuseRemoved();
             if (!_terms.HasLease) return state;
             var facts = await ReadFactsAsync(state, state.NewestEpoch, await readJournal(state.Volume.Id), watch, cancellationToken);
             switch (OpeningRule.Decide(facts, options))
@@ -95,7 +97,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
             await RefuseIfSupersededAsync(state, claimed, cancellationToken);
         }
 
-        var after = await LogState.LoadAsync(store, facts.Volume, cancellationToken);
+        var after = await LogState.LoadAsync(store, state.Keys.VolumeName, cancellationToken);
         if (after.NewestEpoch != claimed) throw Superseded(facts.Volume, after.NewestEpoch);
         facts = await ReadFactsAsync(after, claimed - 1, journal, null, cancellationToken);
         if (!mayLeave && facts.LeftBehind is { } left2) throw new VolumeException(VolumeErrorKind.OwnedElsewhere, OpeningRule.RefuseToLeave(facts, left2).Reason);

@@ -3,7 +3,7 @@ using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Journal;
-using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 using Microsoft.Win32.SafeHandles;
 
 namespace Gateway.Volumes.Leases;
@@ -134,7 +134,7 @@ public static class JournalInspector
 
     private static async Task<RecoveredVolume> LoadAsync(IBlobStore store, string name, JournalFile journal, CancellationToken cancellationToken)
     {
-        var state = await LogState.LoadAsync(store, name, cancellationToken);
+        var state = await VolumeNames.LoadAsync(store, name, cancellationToken);
         if (state.Volume.Id != journal.Superblock.VolumeId)
             throw new VolumeException(VolumeErrorKind.JournalMismatch, $"'{journal.Path}' is a journal of volume {journal.Superblock.VolumeId}, but volume '{name}' is {state.Volume.Id}.");
         var bucket = new RecoveredVolume(state, journal, store);

@@ -1,5 +1,6 @@
 using Gateway.Backends.Core;
 using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gateway.Volumes.Leases;
@@ -25,11 +26,18 @@ public sealed record VolumeOwnership(
     long LeftBehindFirstWrite,
     long LeftBehindLastWrite)
 {
+    /// <summary>True if its last writer did not release it and is not surely silent: it gave a sign of life within two leases, by clocks that may differ; or it has no lease.</summary>
+    /// <remarks>A courtesy, so that nobody pulls a volume from under its users by mistake. What must be safe goes by epochs.</remarks>
+    public bool IsServed(DateTimeOffset now) => Owner is not null && !Released && (LeaseSeconds <= 0 || (SignOfLifeAt is { } at && now - at < TimeSpan.FromSeconds(2 * LeaseSeconds)));
+
     /// <exception cref="VolumeException">No such volume, or it is damaged.</exception>
     /// <exception cref="BlobStoreException">The store failed.</exception>
-    public static async Task<VolumeOwnership> ReadAsync(IBlobStore store, string volume, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<VolumeOwnership> ReadAsync(IBlobStore store, string volume, TimeProvider time, CancellationToken cancellationToken) =>
+        await ReadAsync(store, await VolumeNames.LoadAsync(store, volume, cancellationToken), time, cancellationToken);
+
+    /// <exception cref="BlobStoreException">The store failed.</exception>
+    internal static async Task<VolumeOwnership> ReadAsync(IBlobStore store, LogState state, TimeProvider time, CancellationToken cancellationToken)
     {
-        var state = await LogState.LoadAsync(store, volume, cancellationToken);
         var handover = new Handover(store, new VolumeOptions(), "", time, Guid.NewGuid, NullLogger.Instance);
         var facts = await handover.ReadFactsAsync(state, state.NewestEpoch, null, null, cancellationToken);
         var beat = facts.Heartbeat?.Epoch == state.NewestEpoch ? facts.Heartbeat : null;

@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Log;
+using Gateway.Volumes.Names;
 using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Leases;
@@ -20,6 +21,9 @@ public sealed record TakeoverOutcome(long Epoch, string? From, bool WasReleased,
 public sealed class VolumeTakeover
 {
     private static readonly TimeSpan LeaseDefault = new VolumeOptions().LeaseLength;
+
+    /// <summary>What a claim says that only fences: nobody who claims so ever serves, so if it is cut off nobody need wait for it for longer than this.</summary>
+    private static readonly TimeSpan FenceLease = TimeSpan.FromSeconds(1);
 
     private readonly IBlobStore _store;
     private readonly VolumeOptions _options;
@@ -59,27 +63,42 @@ public sealed class VolumeTakeover
     public async Task<TakeoverOutcome> RunAsync(string name, bool force, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        var state = await LogState.LoadAsync(_store, name, cancellationToken);
+        var state = await VolumeNames.LoadAsync(_store, name, cancellationToken);
         if (state.NewestEpoch == 0) return new TakeoverOutcome(0, null, true, 0, 0);
         var facts = await _handover.ReadFactsAsync(state, state.NewestEpoch, null, null, cancellationToken);
         var last = facts.Release?.JournalOwner ?? facts.Others[0].Owner;
         if (facts.Release is not null && facts.LeftBehind is null) return new TakeoverOutcome(state.NewestEpoch, last, true, 0, 0);
         if (!force) Refuse(facts);
+        return await TakeAsync(state, "volume takeover", last, _options.LeaseLength, mayLeave: force, givesUp: true, cancellationToken);
+    }
 
+    /// <summary>Has every writer of the volume up to now fenced, also one that just opens it, and its lease over. Gives up nothing: what a journal holds alone is still known.</summary>
+    /// <param name="state">The volume.</param>
+    /// <param name="purpose">For people: what for.</param>
+    /// <param name="cancellationToken">Ends the wait: the last writer stays fenced; running it again goes on.</param>
+    internal async Task FenceAsync(LogState state, string purpose, CancellationToken cancellationToken)
+    {
+        var facts = await _handover.ReadFactsAsync(state, state.NewestEpoch, null, null, cancellationToken);
+        var last = facts.Release?.JournalOwner ?? (facts.Others.Count > 0 ? facts.Others[0].Owner : _owner);
+        await TakeAsync(state, purpose, last, FenceLease, mayLeave: true, givesUp: false, cancellationToken);
+    }
+
+    private async Task<TakeoverOutcome> TakeAsync(LogState state, string purpose, string last, TimeSpan lease, bool mayLeave, bool givesUp, CancellationToken cancellationToken)
+    {
         var claim = new EpochRecord
         {
             Epoch = state.NewestEpoch + 1,
-            Owner = $"{_owner}, volume takeover",
+            Owner = $"{_owner}, {purpose}",
             Nonce = _newNonce(),
-            LeaseSeconds = _options.LeaseLength.TotalSeconds,
+            LeaseSeconds = lease.TotalSeconds,
             JournalId = _newNonce(), // There is none: nobody can have it.
             CreatedAt = _time.GetUtcNow(),
         };
         await ClaimAsync(state, claim, cancellationToken);
         var claimedAt = _time.GetTimestamp();
-        var after = await LogState.LoadAsync(_store, name, cancellationToken);
-        (after, var known) = await _handover.WaitOutAsync(after, claim.Epoch, claimedAt, null, force, cancellationToken);
-        return await ReleaseAsync(after, claim, known!, last, cancellationToken);
+        var after = await LogState.LoadAsync(_store, state.Keys.VolumeName, cancellationToken);
+        (after, var known) = await _handover.WaitOutAsync(after, claim.Epoch, claimedAt, null, mayLeave, cancellationToken);
+        return await ReleaseAsync(after, claim, known!, last, givesUp, cancellationToken);
     }
 
     private static void Refuse(OpeningFacts facts)
@@ -104,7 +123,7 @@ public sealed class VolumeTakeover
         }
     }
 
-    private async Task<TakeoverOutcome> ReleaseAsync(LogState state, EpochRecord claim, OpeningFacts facts, string from, CancellationToken cancellationToken)
+    private async Task<TakeoverOutcome> ReleaseAsync(LogState state, EpochRecord claim, OpeningFacts facts, string from, bool givesUp, CancellationToken cancellationToken)
     {
         var lost = facts.LeftBehind;
         var beat = facts.Heartbeat;
@@ -117,9 +136,9 @@ public sealed class VolumeTakeover
             JournalEpoch = facts.ServedEpoch,
             JournalOwner = from,
             JournalId = beat?.Epoch == facts.ServedEpoch ? beat.JournalId : default,
-            LastWriteFlushed = Math.Max(lost?.LastWrite ?? 0, facts.LastWriteInBucket),
+            LastWriteFlushed = Math.Max(lost is { } left && !givesUp ? Math.Max(left.LastWrite, facts.LastWriteInBucket + 1) : lost?.LastWrite ?? 0, facts.LastWriteInBucket),
             LastWriteInBucket = facts.LastWriteInBucket,
-            Abandoned = lost is not null,
+            Abandoned = givesUp && lost is not null,
         }, cancellationToken);
         return new TakeoverOutcome(claim.Epoch, from, false, lost is null ? 0 : facts.LastWriteInBucket + 1, lost?.LastWrite ?? 0);
     }

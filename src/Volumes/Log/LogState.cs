@@ -25,7 +25,13 @@ internal sealed record LogState
 
     public required VolumeRecord Volume { get; init; }
 
+    /// <summary>The number of that record.</summary>
+    public required long VolumeNumber { get; init; }
+
     public required VolumeKeys Keys { get; init; }
+
+    /// <summary>True if the folder has, or had, records of another volume that takes its name: <see cref="VolumeNames"/> knows whose it is.</summary>
+    public required bool HasAliases { get; init; }
 
     /// <summary>The newest epoch, 0 if the volume was never opened for writing.</summary>
     public required long NewestEpoch { get; init; }
@@ -83,11 +89,11 @@ internal sealed record LogState
     {
         // At once, since an opening waits for them; none rests on what another found. The first fault in this order is the one that is told.
         var folders = RefuseUnknownFoldersAsync(store, keys, cancellationToken);
-        var volumeRead = ReadVolumeAsync(store, keys, cancellationToken);
+        var volumeRead = ReadNumberedVolumeAsync(store, keys, cancellationToken);
         var epochRead = ReadNewestEpochAsync(store, keys, cancellationToken);
         var rootRead = ReadRootAsync(store, keys, cancellationToken);
         await Task.WhenAll(folders, volumeRead, epochRead, rootRead);
-        var volume = await volumeRead;
+        var (volumeNumber, volume) = await volumeRead;
         var (newestEpoch, record) = await epochRead;
         var newest = record is null ? null : RecordCodec.DecodeEpoch(record, keys.Epoch(newestEpoch).Value, volume.Id, newestEpoch);
         var root = await rootRead;
@@ -102,31 +108,45 @@ internal sealed record LogState
         if (takeovers.Count == 0 && (listed.Count > 0 || root is not null))
             throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{keys.VolumeName}' has segments, but no object below '{keys.TakeoverPrefix}' says which are valid. Restore those objects from a backup or older object versions.");
         var newestTakeover = takeovers.Count == 0 ? null : takeovers.Values.Last();
+        var segments = await ValidLogAsync(store, keys, takeovers, newestTakeover, covered, listed, cancellationToken);
+        // Again, last: a writer grows its volume before it writes behind the old end, so that what was listed here lies in the volume as it is now.
+        if (await store.GetLengthAsync(keys.Record(volumeNumber + 1), cancellationToken) is not null) (volumeNumber, volume) = await ReadNumberedVolumeAsync(store, keys, cancellationToken);
         return new LogState
         {
             Volume = volume,
+            VolumeNumber = volumeNumber,
+            HasAliases = await folders,
             Keys = keys,
             NewestEpoch = newestEpoch,
             NewestRecord = newest,
             NewestTakeover = newestTakeover,
             Root = root,
-            Segments = await ValidLogAsync(store, keys, takeovers, newestTakeover, covered, listed, cancellationToken),
+            Segments = segments,
         };
     }
 
     /// <summary>Reads the newest volume record.</summary>
     /// <exception cref="VolumeException">There is none, or it is damaged.</exception>
-    public static async Task<VolumeRecord> ReadVolumeAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
+    public static async Task<VolumeRecord> ReadVolumeAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken) =>
+        (await ReadNumberedVolumeAsync(store, keys, cancellationToken)).Record;
+
+    /// <summary>Reads the newest volume record, with its number.</summary>
+    /// <inheritdoc cref="ReadVolumeAsync"/>
+    public static async Task<(long Number, VolumeRecord Record)> ReadNumberedVolumeAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
         var number = await NewestNumberAsync(store, keys, keys.RecordPrefix, keys.Record, cancellationToken);
         if (number > 0)
         {
             var name = keys.Record(number);
-            return RecordCodec.DecodeVolume(await ReadRecordAsync(store, name, cancellationToken), name.Value);
+            var record = RecordCodec.DecodeVolume(await ReadRecordAsync(store, name, cancellationToken), name.Value);
+            // A purge removes the first record before the others: whoever puts one late makes no volume of it.
+            if (number > 1 && !record.Purging && await store.GetLengthAsync(keys.Record(1), cancellationToken) is null)
+                throw RecordEnvelope.Damaged(keys.Record(1).Value, "it is missing, as if the volume had been purged");
+            return (number, record);
         }
 
-        await foreach (var _ in store.ListAsync(keys.Prefix, null, cancellationToken))
-            throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{keys.VolumeName}' has lost its record: there is no object below '{keys.RecordPrefix}'. Restore it from a backup or an older object version.");
+        await foreach (var blob in store.ListAsync(keys.Prefix, null, cancellationToken))
+            if (!blob.Name.StartsWith(keys.AliasPrefix, StringComparison.Ordinal)) throw new VolumeException(VolumeErrorKind.Damaged, $"Volume '{keys.VolumeName}' has lost its record: there is no object below '{keys.RecordPrefix}'. Restore it from a backup or an older object version.");
         throw new VolumeException(VolumeErrorKind.NotFound, $"There is no volume '{keys.VolumeName}' in {store.Description}. 'tcmu-gateway volume list' shows what is there; 'tcmu-gateway volume create' makes one.");
     }
 
@@ -195,13 +215,17 @@ internal sealed record LogState
         }
     }
 
-    /// <summary>A folder that is none of ours was made by somebody else, or by a newer version.</summary>
-    private static async Task RefuseUnknownFoldersAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
+    /// <summary>A folder that is none of ours was made by somebody else, or by a newer version. True if there are aliases.</summary>
+    private static async Task<bool> RefuseUnknownFoldersAsync(IBlobStore store, VolumeKeys keys, CancellationToken cancellationToken)
     {
-        var foreign = new List<string>();
+        var (foreign, hasAliases) = (new List<string>(), false);
         await foreach (var folder in store.ListFoldersAsync(keys.Prefix, cancellationToken))
+        {
+            hasAliases |= keys.Prefix + folder == keys.AliasPrefix;
             if (!keys.IsFolder(keys.Prefix + folder)) foreign.Add(keys.Prefix + folder);
-        if (foreign.Count > 0) throw Foreign(store, keys, foreign);
+        }
+
+        return foreign.Count > 0 ? throw Foreign(store, keys, foreign) : hasAliases;
     }
 
     private static VolumeException Foreign(IBlobStore store, VolumeKeys keys, List<string> names) => new(
@@ -209,7 +233,7 @@ internal sealed record LogState
         $"{store.Description} holds {(names.Count == 1 ? "an object" : $"{names.Count} objects")} below '{keys.Prefix}' that this tcmu-gateway does not know: {string.Join(", ", names.Take(3).Select(n => $"'{n}'"))}{(names.Count > 3 ? ", ..." : "")}. Nothing was changed. Move them elsewhere, or use the newer version that made them.");
 
     /// <summary>The highest number of a family; 0 if it is empty.</summary>
-    private static async Task<long> NewestNumberAsync(IBlobStore store, VolumeKeys keys, string prefix, Func<long, BlobKey> keyOf, CancellationToken cancellationToken)
+    public static async Task<long> NewestNumberAsync(IBlobStore store, VolumeKeys keys, string prefix, Func<long, BlobKey> keyOf, CancellationToken cancellationToken)
     {
         long newest = 0;
         var foreign = new List<string>();

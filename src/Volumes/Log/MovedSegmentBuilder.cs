@@ -42,7 +42,7 @@ internal sealed class MovedSegmentBuilder : IDisposable
         var count = (uint)(blocks.Length / _volume.BlockSizeBytes);
         if (count == 0 || blocks.Length % _volume.BlockSizeBytes != 0) throw new ArgumentException($"{blocks.Length} bytes are not whole blocks.", nameof(blocks));
         if (_extents.Count > 0 && lba < _extents[^1].Lba + _extents[^1].Blocks) throw new ArgumentException($"Block {lba} is not behind the blocks added before.", nameof(lba));
-        var capacityBlocks = (ulong)(_volume.SizeBytes / _volume.BlockSizeBytes);
+        var capacityBlocks = _volume.CapacityBlocks;
         if (lba > capacityBlocks || count > capacityBlocks - lba) throw new ArgumentException($"Block {lba} and the {count} from there on are not all in the volume.", nameof(lba));
         if (blocks.Length > _dataMaxBytes - DataBytes) return false;
 

@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Gateway.Scsi;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Frames;
 using Gateway.Volumes.Journal;
@@ -24,7 +25,10 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
     private static readonly Comparison<Piece> ByRecord = static (a, b) => a.Record != b.Record ? a.Record.CompareTo(b.Record) : a.Offset.CompareTo(b.Offset);
 
     private readonly CompressionHistory _history = new();
-    private readonly ulong _capacityBlocks = (ulong)(volume.SizeBytes / volume.BlockSizeBytes);
+    private ulong _capacityBlocks = volume.CapacityBlocks;
+
+    /// <summary>Takes writes up to a larger capacity from now on. Before any of them is journaled. Thread safe.</summary>
+    public void Grow(ulong capacityBlocks) => Volatile.Write(ref _capacityBlocks, capacityBlocks);
 
     /// <summary>Builds a segment of stretches that follow each other in the journal.</summary>
     /// <exception cref="IOException">The journal failed, or does not return what was written to it.</exception>
@@ -81,7 +85,7 @@ internal sealed class SegmentBuilder(VolumeRecord volume, JournalFile journal, S
         for (var i = 0; i < header.RecordCount; i++)
         {
             var record = JournalBatchHeader.RecordAt(page, i);
-            if (record.Blocks == 0 || record.Lba > _capacityBlocks || record.Blocks > _capacityBlocks - record.Lba) return false;
+            if (record.Blocks == 0 || !new BlockRange(record.Lba, record.Blocks).FitsIn(Volatile.Read(ref _capacityBlocks))) return false;
             if (record.Kind == JournalRecordKind.Zero)
             {
                 workspace.Effect.Add(record.Lba, record.Blocks, NetEffect.Zero);

@@ -116,6 +116,9 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
     public void Start() => _loop = RunAsync();
 
+    /// <summary>The volume grows: takes batches up to its new end from now on.</summary>
+    public void Grow(ulong capacityBlocks) => _builder.Grow(capacityBlocks);
+
     /// <summary>Takes note of a batch that is in the journal.</summary>
     public void Add(in JournalBatch batch)
     {

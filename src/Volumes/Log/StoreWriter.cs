@@ -1,3 +1,4 @@
+using System.Numerics;
 using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Leases;
@@ -118,7 +119,8 @@ internal sealed class StoreWriter(IBlobStore store, VolumeRecord volume, VolumeK
         if (ceiling > options.RetryDelayMax) ceiling = options.RetryDelayMax;
         TimeSpan delay;
         lock (random) delay = ceiling * (0.5 + (random.NextDouble() / 2));
-        VolumeLog.StoreDelayed(logger, volume.Name, key.Value, attempt, delay, cause.Message);
+        // Attempts 1, 2, 4, 8 and so on: an outage is in the log, and does not fill it.
+        VolumeLog.StoreDelayed(logger, BitOperations.IsPow2(attempt) ? LogLevel.Warning : LogLevel.Debug, volume.Name, key.Value, attempt, delay, cause.Message);
         await Task.Delay(delay, time, cancellationToken);
     }
 }

@@ -32,13 +32,13 @@ internal sealed partial class BucketMap
     /// <summary>Leaves that one page points to.</summary>
     public const int LeavesPerPage = 1024;
 
-    private readonly ulong _capacityBlocks;
+    private ulong _capacityBlocks;
     private readonly uint _spanBlocks;
     private readonly uint _frameBlocks;
-    private readonly long _leafCount;
+    private long _leafCount;
     private readonly SegmentTable _segments;
-    private readonly MapPage?[] _pages;
-    private readonly PiecePointer[] _pagePointers;
+    private MapPage?[] _pages = [];
+    private PiecePointer[] _pagePointers = [];
 
     // Stands for every span that one command trimmed as a whole and whose base is not in memory: a discard of terabytes allocates no leaves.
     private readonly MapLeaf _trimmedLeaf;
@@ -53,13 +53,10 @@ internal sealed partial class BucketMap
     /// <param name="segments">Keeps the live blocks of each segment, and says which segments exist.</param>
     public BucketMap(ulong capacityBlocks, int blockLengthBytes, SegmentTable segments)
     {
-        _capacityBlocks = capacityBlocks;
         _spanBlocks = (uint)(LeafSpanBytes / blockLengthBytes);
         _frameBlocks = (uint)(FrameHeader.PayloadMaxBytes / blockLengthBytes);
         _segments = segments;
-        _leafCount = (long)((capacityBlocks + _spanBlocks - 1) / _spanBlocks);
-        _pages = new MapPage?[(int)((_leafCount + LeavesPerPage - 1) / LeavesPerPage)];
-        _pagePointers = new PiecePointer[_pages.Length];
+        Grow(capacityBlocks);
         _trimmedLeaf = new MapLeaf(_spanBlocks, isOverlay: true) { IsDirty = true, IsFrozen = true };
         _trimmedLeaf.Replace(0, _spanBlocks, default, _frameBlocks);
     }
@@ -78,6 +75,18 @@ internal sealed partial class BucketMap
 
     /// <summary>The top level as of the last <see cref="Publish"/>: one pointer for each page, by number.</summary>
     public ReadOnlySpan<PiecePointer> Pages => _pagePointers;
+
+    /// <summary>Makes room for more blocks, all of them holes.</summary>
+    /// <remarks>A running checkpoint keeps the top level as it was: no page behind it is in that checkpoint.</remarks>
+    public void Grow(ulong capacityBlocks)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacityBlocks, _capacityBlocks);
+        _capacityBlocks = capacityBlocks;
+        _leafCount = (long)((capacityBlocks + _spanBlocks - 1) / _spanBlocks);
+        var pages = (int)((_leafCount + LeavesPerPage - 1) / LeavesPerPage);
+        Array.Resize(ref _pages, pages);
+        Array.Resize(ref _pagePointers, pages);
+    }
 
     /// <summary>
     /// Looks at the blocks from <paramref name="lba"/> on. <paramref name="blocks"/> is how many of them share the answer, 1 to

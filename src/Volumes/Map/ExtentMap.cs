@@ -30,15 +30,22 @@ internal sealed class ExtentMap<TLocation>
     private const int LeavesPerPage = 1024;
 
     private readonly uint _spanBlocks;
-    private readonly ulong _capacityBlocks;
-    private readonly Leaf?[]?[] _pages;
+    private ulong _capacityBlocks;
+    private Leaf?[]?[] _pages;
 
     public ExtentMap(ulong capacityBlocks, int blockLengthBytes)
     {
         _spanBlocks = (uint)(SpanBytes / blockLengthBytes);
         _capacityBlocks = capacityBlocks;
-        var spans = (capacityBlocks + _spanBlocks - 1) / _spanBlocks;
-        _pages = new Leaf?[]?[(int)((spans + LeavesPerPage - 1) / LeavesPerPage)];
+        _pages = new Leaf?[]?[PagesOf(capacityBlocks)];
+    }
+
+    /// <summary>Makes room for more blocks, all of them holes.</summary>
+    public void Grow(ulong capacityBlocks)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(capacityBlocks, _capacityBlocks);
+        Array.Resize(ref _pages, PagesOf(capacityBlocks));
+        _capacityBlocks = capacityBlocks;
     }
 
     /// <summary>Number of runs held.</summary>
@@ -115,6 +122,12 @@ internal sealed class ExtentMap<TLocation>
                     yield return new ExtentRun<TLocation>(lba + leaf.Runs[i].Start, leaf.Runs[i].End - (uint)leaf.Runs[i].Start, leaf.Runs[i].Location);
             }
         }
+    }
+
+    private int PagesOf(ulong capacityBlocks)
+    {
+        var spans = (capacityBlocks + _spanBlocks - 1) / _spanBlocks;
+        return (int)((spans + LeavesPerPage - 1) / LeavesPerPage);
     }
 
     private void CheckRange(ulong lba, uint blocks)

@@ -5,8 +5,13 @@ using Gateway.Volumes.Map;
 namespace Gateway.Volumes.Reading;
 
 /// <summary>Fetches what sequential readers will ask for, in ranges as long as segments and requests allow.</summary>
-internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageCache cache, PinnedHead head, StreamDetector streams, BlockGeometry geometry, int rangesMax)
+internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageCache cache, PinnedHead head, StreamDetector streams, int blockLengthBytes, ulong capacityBlocks, int rangesMax)
 {
+    private ulong _capacityBlocks = capacityBlocks;
+
+    /// <summary>The volume has grown.</summary>
+    public void Grow(ulong blocks) => Volatile.Write(ref _capacityBlocks, blocks);
+
     /// <summary>Starts as advised. Unless parts of the map must be loaded, the frames are on their way when it returns, so that the next read finds them.</summary>
     public async Task StartAsync(StreamAdvice advice)
     {
@@ -24,15 +29,16 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
     /// <summary>Starts the fetches; the block after the last one that they bring.</summary>
     private async ValueTask<ulong> FetchAsync(StreamAdvice advice)
     {
-        var end = Math.Min(advice.AheadLba + advice.AheadBlocks, geometry.CapacityBlocks);
+        var volumeEnd = Volatile.Read(ref _capacityBlocks);
+        var end = Math.Min(advice.AheadLba + advice.AheadBlocks, volumeEnd);
         var needs = new List<FrameNeed>();
         SegmentLocation first = default, last = default;
         var ranges = 0;
         var at = advice.AheadLba;
-        while (at < geometry.CapacityBlocks)
+        while (at < volumeEnd)
         {
             if (at >= end && !advice.MayPass) break;
-            var kind = places.Find(at, (uint)Math.Min(geometry.CapacityBlocks - at, uint.MaxValue), out var place);
+            var kind = places.Find(at, (uint)Math.Min(volumeEnd - at, uint.MaxValue), out var place);
             if (kind == PlaceKind.Unloaded)
             {
                 if (at >= end) break;
@@ -48,7 +54,7 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
                 if (!joins && ++ranges > rangesMax) break;
                 if (!joins) first = place.Segment;
                 last = place.Segment;
-                var (offset, length) = (place.BlockOffset * geometry.BlockLengthBytes, (int)place.Blocks * geometry.BlockLengthBytes);
+                var (offset, length) = (place.BlockOffset * blockLengthBytes, (int)place.Blocks * blockLengthBytes);
                 var isHere = (place.Lba < head.Blocks && head.Holds(place)) || cache.Contains(FrameKey.Of(place.Segment), offset, length);
                 if (!isHere) needs.Add(new FrameNeed(place, 0));
             }
@@ -61,7 +67,7 @@ internal sealed class ReadAhead(IBlockPlaces places, FrameFetcher fetcher, PageC
         }
 
         Fetch(needs);
-        return Math.Min(at, geometry.CapacityBlocks);
+        return Math.Min(at, volumeEnd);
     }
 
     private void Fetch(List<FrameNeed> needs)

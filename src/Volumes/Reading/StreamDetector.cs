@@ -18,7 +18,7 @@ internal readonly record struct StreamAdvice(int Stream, long Birth, bool IsStre
 /// </summary>
 /// <remarks>Thread safe; allocates nothing. Reads that start near a stream's end without continuing it, as parallel commands do, do not end it.</remarks>
 /// <param name="blockLengthBytes">Logical block length.</param>
-/// <param name="capacityBlocks">The volume's end: nothing is fetched past it.</param>
+/// <param name="capacityBlocks">The volume's end: nothing is fetched past it. It may grow.</param>
 /// <param name="roomBytes">Room for what is read ahead, shared by all streams; 0 for no reading ahead.</param>
 internal sealed class StreamDetector(int blockLengthBytes, ulong capacityBlocks, long roomBytes)
 {
@@ -35,7 +35,11 @@ internal sealed class StreamDetector(int blockLengthBytes, ulong capacityBlocks,
     private readonly ulong _nearBlocks = (ulong)(NearBytes / blockLengthBytes);
     private readonly ulong _windowMin = (ulong)(WindowMinBytes / blockLengthBytes);
     private readonly ulong _chunkMax = (ulong)((4 << 20) / blockLengthBytes);
+    private ulong _capacityBlocks = capacityBlocks;
     private long _reads;
+
+    /// <summary>The volume has grown.</summary>
+    public void Grow(ulong blocks) => Volatile.Write(ref _capacityBlocks, blocks);
 
     public StreamAdvice Observe(BlockRange range)
     {
@@ -99,7 +103,7 @@ internal sealed class StreamDetector(int blockLengthBytes, ulong capacityBlocks,
         // It grows each time that the reader has come as far as half of it.
         var grows = stream.Next - stream.Grown >= stream.Window / 2;
         var window = Math.Min(grows ? Math.Max(stream.Window * 2, Math.Max(_windowMin, range.Blocks * 2UL)) : stream.Window, windowMax);
-        if (window < _windowMin || from >= capacityBlocks) return advice;
+        if (window < _windowMin || from >= Volatile.Read(ref _capacityBlocks)) return advice;
         // In large pieces: half of the window, or what one request carries.
         var room = window - Math.Min(window, from - stream.Next);
         if (room < Math.Min(window / 2, _chunkMax)) return advice;

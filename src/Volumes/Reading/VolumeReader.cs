@@ -32,6 +32,8 @@ internal sealed class VolumeReader : IAsyncDisposable
     private readonly VolumeOptions _options;
     private readonly TimeProvider _time;
     private volatile bool _isClosed;
+    private long _blocksAtOnce;
+    private long _blocksFetched;
 
     private VolumeReader(
         CancellationTokenSource stop, IBlockPlaces places, FrameFetcher fetcher, RangeFetcher ranges, PageCache cache, CacheFile? file, JournalFile journal, BlockGeometry geometry, VolumeOptions options, TimeProvider time)
@@ -49,7 +51,7 @@ internal sealed class VolumeReader : IAsyncDisposable
         _head = new PinnedHead(geometry);
         _keeper = new HeadKeeper(places, _head, ReadUnobservedAsync, options, time, geometry.BlockLengthBytes);
         _streams = new StreamDetector(geometry.BlockLengthBytes, geometry.CapacityBlocks, cache.StreamBytes);
-        _ahead = new ReadAhead(places, fetcher, cache, _head, _streams, geometry, options.ReadWindow * 2);
+        _ahead = new ReadAhead(places, fetcher, cache, _head, _streams, geometry.BlockLengthBytes, geometry.CapacityBlocks, options.ReadWindow * 2);
     }
 
     /// <summary>Fetches parts of the map through the same tiers.</summary>
@@ -60,6 +62,12 @@ internal sealed class VolumeReader : IAsyncDisposable
 
     /// <summary>True while the second tier works.</summary>
     public bool IsFileServing => _file?.IsServing ?? false;
+
+    /// <summary>Blocks that initiators read and that were in memory, or never written; and those that had to be fetched.</summary>
+    public (long AtOnce, long Fetched) Blocks => (Volatile.Read(ref _blocksAtOnce), Volatile.Read(ref _blocksFetched));
+
+    /// <summary>Bytes that memory holds of it.</summary>
+    public long CachedBytes => _cache.UsedBytes;
 
     /// <param name="places">Says where blocks are.</param>
     /// <param name="store">Where segments are.</param>
@@ -93,7 +101,18 @@ internal sealed class VolumeReader : IAsyncDisposable
     {
         var advice = _streams.Observe(range);
         if (advice.AheadBlocks > 0) _ = _ahead.StartAsync(advice);
-        return ReadAsync(range, destination, advice, cancellationToken);
+        var done = ReadAtOnce(range, destination, advice.IsStream);
+        Interlocked.Add(ref _blocksAtOnce, done);
+        if (done == range.Blocks) return new(BlockResult.Success);
+        Interlocked.Add(ref _blocksFetched, range.Blocks - done);
+        return ReadRestAsync(range, done, destination, advice, cancellationToken);
+    }
+
+    /// <summary>The volume has grown. Its first MiB is what it was: no volume is smaller.</summary>
+    public void Grow(ulong capacityBlocks)
+    {
+        _streams.Grow(capacityBlocks);
+        _ahead.Grow(capacityBlocks);
     }
 
     /// <summary>A batch is in the journal: its blocks have a new place.</summary>
@@ -142,8 +161,11 @@ internal sealed class VolumeReader : IAsyncDisposable
     private ValueTask<BlockResult> ReadAsync(BlockRange range, ScatterList destination, in StreamAdvice advice, CancellationToken cancellationToken)
     {
         var done = ReadAtOnce(range, destination, advice.IsStream);
-        return done == range.Blocks ? new(BlockResult.Success) : new(ReadSlowlyAsync(new Piece(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes), destination, advice, cancellationToken));
+        return done == range.Blocks ? new(BlockResult.Success) : ReadRestAsync(range, done, destination, advice, cancellationToken);
     }
+
+    private ValueTask<BlockResult> ReadRestAsync(BlockRange range, uint done, ScatterList destination, in StreamAdvice advice, CancellationToken cancellationToken) =>
+        new(ReadSlowlyAsync(new Piece(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes), destination, advice, cancellationToken));
 
     /// <summary>Serves a read from holes and memory alone, up to the first block that must be fetched; the number of blocks before it.</summary>
     private uint ReadAtOnce(BlockRange range, ScatterList destination, bool isStream)

@@ -339,7 +339,7 @@ row_policies() {
 policy() {
   local before
   before=$(grep -c 'Configuration file' "$GATEWAY_LOG" || true)
-  JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-120} VOLUME_SETTINGS=", \"onLongOutage\": \"$1\", \"longOutageSeconds\": 10" gateway_config "$STORE"
+  JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} VOLUME_SETTINGS=", \"onLongOutage\": \"$1\", \"longOutageSeconds\": 10" gateway_config "$STORE"
   kill -HUP "$gateway_pid"
   wait_for 20 reloaded_after "$before"
 }
@@ -375,7 +375,7 @@ rows=("$@")
 [[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged aborts policies restarts kills)
 scenario_start
 say "fio over iSCSI on ext4 while the store fails"
-JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-120} step "configured" gateway_config "$STORE"
+JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} step "configured" gateway_config "$STORE"
 step "gateway started" gateway_start
 step "volume created" volume_create 1GiB 4096
 step "exported and logged in" volume_attach $size 4096

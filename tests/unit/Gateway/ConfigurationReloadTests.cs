@@ -19,7 +19,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         var present = Load($$"""{ "stores": { "s": { {{Store}} } }, "volumes": { "each": { "s/old": { "onLongOutage": "fail" } } } }""");
         Write($$"""{ "stores": { "s": { {{Store}}, "resilience": { "retries": 7 } } }, "volumes": { "onLongOutage": "readOnly", "longOutageSeconds": 30, "each": { "s/new": { "onLongOutage": "fail" } } } }""");
 
-        var next = ConfigurationReload.Read(_path, present, this)!;
+        var next = ConfigurationReload.Read(_path, present, this, out _);
 
         Assert.Equal(7, next.Stores["s"].Resilience.Retries);
         Assert.Equal(new OutageOptions(LongOutagePolicy.ReadOnly, TimeSpan.FromSeconds(30)), next.ToOutageOptions(new("s", "old")));
@@ -38,20 +38,21 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
             }
             """);
 
-        var next = ConfigurationReload.Read(_path, present, this)!;
+        var next = ConfigurationReload.Read(_path, present, this, out _);
 
         Assert.Equal(("/srv/s", 7), (next.Stores["s"].Path, next.Stores["s"].Resilience.Retries));
         Assert.Equal(8, next.Volumes.UploadWindow);
-        Assert.Equal(["gone", "s"], next.Stores.Keys.Order());
+        Assert.Equal(["gone", "more", "s"], next.Stores.Keys.Order());
         Assert.Equal(present.ToVolumeOptions(new VolumePath("s", "v")).LeaseLength, next.ToVolumeOptions(new VolumePath("s", "v")).LeaseLength);
         var (id, text) = Assert.Single(_log);
         Assert.Equal(115, id);
-        foreach (var name in (string[])["stores.s,", "stores.gone,", "stores.more,", "journal,", "volumes,", "volumes.each.s/v."]) Assert.Contains(name, text, StringComparison.Ordinal);
+        foreach (var name in (string[])["stores.s,", "stores.gone,", "journal,", "volumes,", "volumes.each.s/v."]) Assert.Contains(name, text, StringComparison.Ordinal);
+        Assert.DoesNotContain("stores.more", text, StringComparison.Ordinal); // Nobody has used it yet.
     }
 
     [Theory]
     [InlineData("""{ "stores": { "s": { "type": "file", "path": "/srv/s", "resilience": { "retries": 21 } } }, "volumes": { "onLongOutage": "fail" } }""", "stores.s.resilience.retries: must be")]
-    [InlineData("{", "cannot be read")]
+    [InlineData("{", "is no valid JSON in line 1")]
     [InlineData(null, "There is no configuration file")]
     public void Read_FileIsWrong_NothingHoldsAndTheFaultIsLogged(string? text, string fault)
     {
@@ -59,7 +60,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         if (text is null) File.Delete(_path);
         else Write(text);
 
-        Assert.Null(ConfigurationReload.Read(_path, present, this));
+        Assert.Throws<ConfigurationException>(() => ConfigurationReload.Read(_path, present, this, out _));
 
         var (id, message) = Assert.Single(_log);
         Assert.Equal(116, id);
@@ -74,7 +75,7 @@ public sealed class ConfigurationReloadTests : IDisposable, ILogger
         var used = stores.GetResilient("used");
         Write($$"""{ "stores": { "used": { {{Store}}, "resilience": { "refusedGraceSeconds": 5 } }, "later": { {{Store}}, "resilience": { "refusedGraceSeconds": 6 } } } }""");
 
-        stores.Change(ConfigurationReload.Read(_path, present, this)!);
+        stores.Change(ConfigurationReload.Read(_path, present, this, out _));
 
         Assert.Same(used, stores.GetResilient("used"));
         Assert.Equal((5, 6), (used.RefusedGrace.TotalSeconds, stores.GetResilient("later").RefusedGrace.TotalSeconds));

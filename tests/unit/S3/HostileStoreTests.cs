@@ -35,6 +35,10 @@ public sealed class HostileStoreTests : IDisposable
         { "206 Partial Content\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n012345", BlobErrorKind.Unavailable },
         { "206 Partial Content\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n", BlobErrorKind.Unavailable },
         { "206 Partial Content\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 4\r\n\r\n0123", BlobErrorKind.Unavailable },
+        { "206 Partial Content\r\nContent-Ra", BlobErrorKind.Unavailable },
+        { "2", BlobErrorKind.Unavailable },
+        { "", BlobErrorKind.Unavailable },
+        { "no number at all\r\n\r\n", BlobErrorKind.Unavailable },
         // Ranges that are none, of other bytes, or past every number.
         { "206 Partial Content\r\nContent-Range: bytes 1-10/11\r\nContent-Length: 10\r\n\r\n0123456789", BlobErrorKind.Rejected },
         { "206 Partial Content\r\nContent-Range: bytes 0-9/0\r\nContent-Length: 10\r\n\r\n0123456789", BlobErrorKind.Rejected },

@@ -1,0 +1,45 @@
+using System.CommandLine;
+using Gateway.Configuration;
+
+namespace Gateway.Cli;
+
+/// <summary><c>config check|show</c>.</summary>
+internal static class ConfigCommands
+{
+    public static Command Build()
+    {
+        var check = new Command("check", "Reads the configuration file as the daemon would, and tells everything that is wrong with it. Nothing is changed, no store is asked.");
+        check.SetAction((result, _) => CommandLine.RunAsync(
+            async () =>
+            {
+                var file = result.GetValue(CommandLine.ConfigOption)!;
+                var configuration = GatewayConfiguration.Load(file);
+                foreach (var missing in MissingFiles(configuration)) await result.InvocationConfiguration.Error.WriteLineAsync($"tcmu-gateway: warning: {missing}");
+                await result.InvocationConfiguration.Output.WriteLineAsync(
+                    $"{file} is valid: stores {string.Join(", ", configuration.Stores.Keys.Order(StringComparer.Ordinal))}; {configuration.Volumes.Each.Count(v => v.Value.Size is not null)} volumes and " +
+                    $"{configuration.Targets.Iscsi.Count + configuration.Targets.Loopback.Count + configuration.Targets.Vhost.Count} targets declared.");
+            },
+            result.InvocationConfiguration.Error));
+        var show = new Command("show", "Prints the configuration as it holds: the file, what the environment says instead, and the defaults. Secrets are not in it, only the names of their files.");
+        show.SetAction((result, _) => CommandLine.RunAsync(
+            () => result.InvocationConfiguration.Output.WriteLineAsync(ConfigurationReader.Show(GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!))),
+            result.InvocationConfiguration.Error));
+        return new Command("config", "Checks and shows the configuration.") { check, show };
+    }
+
+    /// <summary>Files that are named and not there now; they may be when they are needed.</summary>
+    private static IEnumerable<string> MissingFiles(GatewayConfiguration configuration)
+    {
+        var files = configuration.Stores.SelectMany(s => new (string Setting, string? File)[]
+        {
+            ($"stores.{s.Key}.credentialsFile", s.Value.CredentialsFile), ($"stores.{s.Key}.secretAccessKeyFile", s.Value.SecretAccessKeyFile),
+        }).Concat(configuration.Targets.Chaps.Select(c => ($"targets.{c.Setting}.secretFile", c.Chap.SecretFile)))
+          .Concat([("control.certificateFile", configuration.Control.CertificateFile), ("control.keyFile", configuration.Control.KeyFile), ("control.clientCaFile", configuration.Control.ClientCaFile)]);
+        foreach (var (setting, file) in files)
+            if (file is not null && !File.Exists(file)) yield return $"{setting}: there is no file '{file}'";
+        foreach (var (setting, chap) in configuration.Targets.Chaps)
+            if (chap.SecretEnv is { } variable && Environment.GetEnvironmentVariable(variable) is null) yield return $"targets.{setting}.secretEnv: there is no environment variable '{variable}' here";
+        foreach (var (name, store) in configuration.Stores)
+            if (store.Type == "file" && !Directory.Exists(store.Path)) yield return $"stores.{name}.path: there is no directory '{store.Path}'";
+    }
+}
