@@ -13,32 +13,12 @@ namespace Gateway.Conformance.Tests;
 [Trait("Category", "Server")]
 public sealed class RgwBlobStoreTests : BlobStoreConformance
 {
-    private string? _bucket;
+    private S3StoreOptions? _options;
 
     protected override async Task<IBlobStore> OpenViewAsync() => new S3BlobStore(await OptionsAsync());
 
     /// <summary>Options for this test's own bucket, which the first call makes.</summary>
-    private async Task<S3StoreOptions> OptionsAsync()
-    {
-        Skip.If(RgwServer.SkipReason is not null, RgwServer.SkipReason);
-        var server = await RgwServer.SharedAsync();
-        if (_bucket is null)
-        {
-            _bucket = server.NextBucketName();
-            using var client = new AmazonS3Client(new BasicAWSCredentials(server.AccessKeyId, server.SecretAccessKey),
-                new AmazonS3Config { ServiceURL = server.Endpoint.ToString(), ForcePathStyle = true, AuthenticationRegion = "us-east-1" });
-            await client.PutBucketAsync(_bucket);
-        }
-
-        return new S3StoreOptions
-        {
-            Endpoint = server.Endpoint,
-            Bucket = _bucket,
-            Prefix = "disks/of a/node",
-            AccessKeyId = server.AccessKeyId,
-            SecretAccessKeyFile = server.SecretFile,
-        };
-    }
+    private async Task<S3StoreOptions> OptionsAsync() => _options ??= await RgwBucket.NewAsync();
 
     [SkippableFact]
     public async Task Prefix_TwoOfThem_KeepStoresApart()

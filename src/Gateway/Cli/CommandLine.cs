@@ -36,6 +36,7 @@ internal static class CommandLine
         root.Subcommands.Add(ControlCommands.BuildReload());
         root.Subcommands.Add(StoreCommands.Build());
         root.Subcommands.Add(ConfigCommands.Build());
+        root.Subcommands.Add(BlobServerCommand.Build());
         root.Subcommands.Add(BenchCommand.Build());
         root.Subcommands.Add(TargetCommands.Build());
         return root;

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using Gateway.Backends.File;
+using Gateway.Backends.Grpc;
 using Gateway.Backends.S3;
 
 namespace Gateway.Configuration;
@@ -8,7 +9,7 @@ namespace Gateway.Configuration;
 /// <summary>One store. The settings are those of its type; the others stay away.</summary>
 internal sealed record StoreSection
 {
-    /// <summary>"file" or "s3".</summary>
+    /// <summary>"file", "s3" or "grpc".</summary>
     public string Type { get; set; } = "";
 
     /// <summary>file: the directory, absolute; it must exist.</summary>
@@ -44,7 +45,22 @@ internal sealed record StoreSection
     /// <summary>s3: sign the hash of every body, for http over a network that is not trusted. Default false.</summary>
     public bool? SignPayload { get; set; }
 
-    /// <summary>s3: seconds for one request. Default 20.</summary>
+    /// <summary>grpc: http(s)://host[:port] or unix:///path of a blob server.</summary>
+    public string? Address { get; set; }
+
+    /// <summary>grpc: a PEM file of the authorities that the server's certificate must come from. Default: those that this machine trusts.</summary>
+    public string? CaFile { get; set; }
+
+    /// <summary>grpc: this client's certificate (PEM); with clientKeyFile.</summary>
+    public string? ClientCertificateFile { get; set; }
+
+    /// <summary>grpc: its private key (PEM).</summary>
+    public string? ClientKeyFile { get; set; }
+
+    /// <summary>grpc: a file that holds the bearer token and nothing else.</summary>
+    public string? TokenFile { get; set; }
+
+    /// <summary>s3, grpc: seconds for one request. Default 20.</summary>
     public double? RequestTimeoutSeconds { get; set; }
 
     /// <summary>How requests are limited, repeated, and stopped while the store is away. Any type of store.</summary>
@@ -73,24 +89,48 @@ internal sealed record StoreSection
         return options;
     }
 
+    public GrpcStoreOptions ToGrpcOptions()
+    {
+        var options = new GrpcStoreOptions
+        {
+            Address = Address ?? "",
+            CaFile = CaFile,
+            ClientCertificateFile = ClientCertificateFile,
+            ClientKeyFile = ClientKeyFile,
+            TokenFile = TokenFile,
+        };
+        // Kept within what a duration can hold; all of that is far out of its range.
+        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(Math.Clamp(seconds, -1, 1e6));
+        return options;
+    }
+
     public IEnumerable<string> Faults()
     {
         switch (Type)
         {
             case "file":
                 if (Path is null || !System.IO.Path.IsPathRooted(Path)) yield return "path: a file store needs an absolute path";
+                if (Address is not null) yield return "address: this belongs to a store of type \"grpc\"";
                 if (Bucket is not null || Endpoint is not null) yield return "bucket, endpoint: these belong to a store of type \"s3\"";
                 break;
             case "s3":
                 if (string.IsNullOrEmpty(Bucket)) yield return "bucket: an s3 store needs a bucket";
                 if (Path is not null) yield return "path: this belongs to a store of type \"file\"";
+                if (Address is not null) yield return "address: this belongs to a store of type \"grpc\"";
                 foreach (var fault in ToS3Options().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(JsonNamingPolicy.CamelCase.ConvertName))}: {fault.ErrorMessage}";
                 break;
+            case "grpc":
+                if (Path is not null || Bucket is not null || Endpoint is not null) yield return "path, bucket, endpoint: these belong to stores of other types; a grpc store has an address";
+                foreach (var fault in ToGrpcOptions().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(NameOf))}: {fault.ErrorMessage}";
+                break;
             default:
-                yield return $"type: '{Type}' is no type of store; use \"file\" or \"s3\"";
+                yield return $"type: '{Type}' is no type of store; use \"file\", \"s3\" or \"grpc\"";
                 break;
         }
 
         foreach (var fault in Resilience.Faults()) yield return $"resilience.{fault}";
     }
+
+    /// <summary>The setting behind an option: durations are in seconds, and say so.</summary>
+    private static string NameOf(string option) => JsonNamingPolicy.CamelCase.ConvertName(option) + (option == nameof(GrpcStoreOptions.RequestTimeout) ? "Seconds" : "");
 }

@@ -1,5 +1,6 @@
 using Gateway.Backends.Core;
 using Gateway.Backends.File;
+using Gateway.Backends.Grpc;
 using Gateway.Backends.Resilience;
 using Gateway.Backends.S3;
 using Microsoft.Extensions.Logging;
@@ -43,7 +44,7 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
                 throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
             if (!_stores.TryGetValue(name, out var store))
             {
-                IBlobStore plain = section.Type == "s3" ? new S3BlobStore(section.ToS3Options(), time) : new FileBlobStore(section.ToFileOptions(), time);
+                var plain = MakePlain(section);
                 var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("Gateway.Backends");
                 store = new ResilientStore(plain, section.Resilience.ToOptions(), time, new Random(Environment.ProcessId), logger);
                 _stores.Add(name, store);
@@ -52,6 +53,12 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
             return store;
         }
     }
+
+    /// <summary>A store of one's own, without what repeats and stops requests: for those whose callers have that. The caller disposes it.</summary>
+    /// <exception cref="ConfigurationException">No store has that name.</exception>
+    public IBlobStore OpenPlain(string name) => _configuration.Stores.TryGetValue(name, out var section)
+        ? MakePlain(section)
+        : throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
 
     /// <summary>Goes on by the resilience of a configuration that is the same but for that.</summary>
     public void Change(GatewayConfiguration next)
@@ -68,6 +75,13 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
     {
         foreach (var store in _stores.Values) await store.DisposeAsync();
     }
+
+    private IBlobStore MakePlain(StoreSection section) => section.Type switch
+    {
+        "s3" => new S3BlobStore(section.ToS3Options(), time),
+        "grpc" => new GrpcBlobStore(section.ToGrpcOptions(), time),
+        _ => new FileBlobStore(section.ToFileOptions(), time),
+    };
 }
 
 /// <summary>Names a volume in a store: <c>store/volume</c>.</summary>

@@ -18,6 +18,8 @@ public sealed class CommandLineTreeTests
     [InlineData("volume", "purge", "--expired", "--output", "json")]
     [InlineData("bench", "--rw", "randwrite", "--bs", "4k", "--iodepth", "32", "--fsync", "1", "--target", "temporary")]
     [InlineData("bench", "--target", "temporary", "--fault", "unavailable=0.15,reset=0.15,slow=0.05:10s,latency=20ms,jitter=5ms,bandwidth=100")]
+    [InlineData("blob-server", "local", "--listen", "https://0.0.0.0:7070", "--tls-certificate", "c", "--tls-key", "k", "--client-ca", "ca", "--tokens", "t")]
+    [InlineData("blob-server", "check", "https://storage:7070", "--ca", "ca", "--token-file", "t")]
     [InlineData("bench", "s3", "--bucket", "b")]
     [InlineData("bench", "suite", "--only", "ring_null")]
     public void Parse_CommandOfTheManual_IsUnderstood(params string[] arguments) => Assert.Empty(CommandLine.Build().Parse(arguments).Errors);
