@@ -1,6 +1,6 @@
-using Gateway.Backends.Core;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes;

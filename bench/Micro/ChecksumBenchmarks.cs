@@ -1,5 +1,5 @@
-using Gateway.Backends.Core;
 using BenchmarkDotNet.Attributes;
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 
 namespace Gateway.Microbenchmarks;

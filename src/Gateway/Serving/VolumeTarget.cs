@@ -279,7 +279,8 @@ internal sealed class VolumeTarget(
             {
                 done.SetException(e);
             }
-        }) { Name = "dev-size", IsBackground = true }.Start();
+        })
+        { Name = "dev-size", IsBackground = true }.Start();
         return done.Task;
     }
 

@@ -1,6 +1,6 @@
-using Gateway.Scsi;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Gateway.Scsi;
 
 namespace Gateway.Volumes.Formats;
 

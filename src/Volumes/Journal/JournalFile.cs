@@ -1,5 +1,5 @@
-using Gateway.Backends.Core;
 using System.Runtime.CompilerServices;
+using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Volumes.Formats;

@@ -1,6 +1,6 @@
-using Gateway.Backends.Core;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Frames;
 

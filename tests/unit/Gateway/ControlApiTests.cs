@@ -250,7 +250,12 @@ public sealed class ControlApiTests : IAsyncLifetime
             counts.Latencies[LatencyBuckets.Of(nanoseconds)] = commands;
             return new Device
             {
-                Name = "d", Volume = "local/d1", State = Control.V1.Device.Types.State.Serving, InFlight = 7, Reads = counts, Writes = new Counts(),
+                Name = "d",
+                Volume = "local/d1",
+                State = Control.V1.Device.Types.State.Serving,
+                InFlight = 7,
+                Reads = counts,
+                Writes = new Counts(),
                 Open = new VolumeStatus { DirtyBytes = 3 << 20, BlocksAtOnce = 10, BlocksFetched = 10 },
             };
         }

@@ -63,7 +63,8 @@ public sealed class TenantTests : IAsyncLifetime
                 return 0;
             }, None));
 
-        Assert.Equal(2, await blue.GetLengthAsync(new("disk/1"), None));    }
+        Assert.Equal(2, await blue.GetLengthAsync(new("disk/1"), None));
+    }
 
     [Theory]
     [InlineData("../")]

@@ -1,5 +1,5 @@
-using Gateway.Backends.Core;
 using System.Text;
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Frames;
 using Gateway.Volumes.Journal;

@@ -1,5 +1,5 @@
-using Gateway.Backends.Core;
 using System.Buffers;
+using Gateway.Backends.Core;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Log;
 using Gateway.Volumes.Map;
