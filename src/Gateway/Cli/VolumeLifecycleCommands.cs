@@ -3,11 +3,14 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Gateway.Configuration;
+using Gateway.Control;
+using Gateway.Control.V1;
 using Gateway.Serving;
 using Gateway.Volumes;
 using Gateway.Volumes.Leases;
 using Gateway.Volumes.Names;
 using Gateway.Volumes.Trash;
+using Grpc.Core;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gateway.Cli;
@@ -44,7 +47,7 @@ internal static class VolumeLifecycleCommands
         var path = VolumeCommands.PathArgument();
         var size = new Argument<string>("SIZE") { Description = "The new capacity: bytes, or with a unit (512MiB, 1.5TiB, 20GB). A multiple of the block size, and more than before." };
         var output = VolumeCommands.OutputOption();
-        var command = new Command("resize", "Makes a volume larger; none can be made smaller. A gateway that serves it takes the size on when it gets SIGHUP, or at once if the size is written to its device's attrib/dev_size instead.") { path, size, output };
+        var command = new Command("resize", "Makes a volume larger; none can be made smaller. The gateway of this host that serves it tells initiators at once; one on another host, when it gets SIGHUP there.") { path, size, output };
         command.SetAction((result, cancellation) => VolumeCommands.RunAsync(result, async (stores, writer) =>
         {
             var name = VolumePath.Parse(result.GetValue(path)!);
@@ -54,16 +57,48 @@ internal static class VolumeLifecycleCommands
             var before = await new VolumeCatalog(store, TimeProvider.System).ResizeAsync(name.Volume, bytes, cancellation);
             var ownership = await VolumeOwnership.ReadAsync(store, name.Volume, TimeProvider.System, cancellation);
             var servedBy = ownership.IsServed(TimeProvider.System.GetUtcNow()) ? ownership.Owner : null;
+            var isTold = servedBy is not null && await TellGatewayAsync(VolumeCommands.Configuration(result).Control.Socket, name, bytes, cancellation);
             if (result.GetValue(output) == VolumeCommands.JsonOutput)
             {
-                await writer.WriteLineAsync(JsonSerializer.Serialize(new ResizeOutcome(name.ToString(), before, bytes, servedBy), LifecycleJson.Default.ResizeOutcome));
+                await writer.WriteLineAsync(JsonSerializer.Serialize(new ResizeOutcome(name.ToString(), before, bytes, servedBy, isTold), LifecycleJson.Default.ResizeOutcome));
                 return;
             }
 
             await writer.WriteLineAsync(before == bytes ? $"Volume {name} has {ByteSize.Format(bytes)} already." : $"Volume {name} has {ByteSize.Format(bytes)} now; it had {ByteSize.Format(before)}.");
-            if (servedBy is not null) await writer.WriteLineAsync($"{servedBy} serves it with the size that it knows. Send SIGHUP to that process (systemctl reload tcmu-gateway): it tells the initiators.");
+            if (isTold) await writer.WriteLineAsync($"{servedBy} serves it and has told its initiators (CAPACITY DATA HAS CHANGED). A Linux initiator sees it after 'iscsiadm -m session --rescan', or 'echo 1 > /sys/block/DISK/device/rescan'.");
+            else if (servedBy is not null) await writer.WriteLineAsync($"{servedBy} serves it with the size that it knows. Have it read the configuration there ('tcmu-gateway reload', or SIGHUP): it tells the initiators.");
         }));
         return command;
+    }
+
+    /// <summary>Has the gateway of this host take the size on, if it is the one that serves the volume.</summary>
+    /// <returns>False if none runs, or not with this volume.</returns>
+    /// <exception cref="ConfigurationException">It serves the volume and failed.</exception>
+    private static async Task<bool> TellGatewayAsync(string? socket, VolumePath volume, long sizeBytes, CancellationToken cancellationToken)
+    {
+        if (!File.Exists(socket)) return false;
+        using var client = new ControlClient(new ControlAddress(socket));
+        try
+        {
+            var status = await client.Calls.GetStatusAsync(new GetStatusRequest(), cancellationToken: cancellationToken);
+            if (status.Devices.All(d => d.Volume != volume.ToString())) return false;
+        }
+        catch (RpcException)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return false;
+        }
+
+        try
+        {
+            await client.Calls.ResizeVolumeAsync(new ResizeVolumeRequest { Volume = volume.ToString(), Size = sizeBytes }, cancellationToken: cancellationToken);
+            return true;
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new ConfigurationException($"Volume {volume} has the new size, and its gateway could not take it on: {client.Explain(e).Message} Run this again.");
+        }
     }
 
     private static Command BuildRename()
@@ -226,7 +261,7 @@ internal static class VolumeLifecycleCommands
 }
 
 /// <summary>What a resize has come to.</summary>
-internal sealed record ResizeOutcome(string Volume, long SizeBytesBefore, long SizeBytes, string? ServedBy);
+internal sealed record ResizeOutcome(string Volume, long SizeBytesBefore, long SizeBytes, string? ServedBy, bool GatewayTold);
 
 /// <summary>What a renaming has come to.</summary>
 internal sealed record RenameOutcome(string Volume, string NewName);

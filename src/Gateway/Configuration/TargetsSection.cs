@@ -14,10 +14,10 @@ internal sealed partial record TargetsSection
     /// <summary>iSCSI targets by their iSCSI qualified names (RFC 3720, 3.2.6.3.1).</summary>
     public Dictionary<string, IscsiTargetSection> Iscsi { get; set; } = [];
 
-    /// <summary>SCSI disks of this host (tcm_loop), by a name of yours or a WWN (naa.…).</summary>
+    /// <summary>SCSI disks of this host (tcm_loop), by a name of yours or a WWN (naa.5…).</summary>
     public Dictionary<string, LocalTargetSection> Loopback { get; set; } = [];
 
-    /// <summary>Targets for virtual machines of this host (vhost-scsi), by a name of yours or a WWN (naa.…).</summary>
+    /// <summary>Targets for virtual machines of this host (vhost-scsi), by a name of yours or a WWN (naa.5…).</summary>
     public Dictionary<string, LocalTargetSection> Vhost { get; set; } = [];
 
     /// <summary>Who may ask what targets there are. Default: everybody.</summary>
@@ -45,7 +45,14 @@ internal sealed partial record TargetsSection
 
     public static bool IsIscsiName(string name) => name.Length <= 223 && IscsiName().IsMatch(name);
 
+    /// <summary>What is wrong with each setting; and if nothing is, with all of them together.</summary>
     public IEnumerable<string> Faults(IReadOnlyDictionary<string, StoreSection> stores)
+    {
+        var faults = SettingFaults(stores).ToArray();
+        return faults.Length > 0 ? faults : DesiredTargets.Faults(this).Select(f => f.ToString().Replace(" target ", ".", StringComparison.Ordinal));
+    }
+
+    private IEnumerable<string> SettingFaults(IReadOnlyDictionary<string, StoreSection> stores)
     {
         if (!IsIscsiName(IqnPrefix)) yield return "iqnPrefix: must be like iqn.2025-01.org.example (lower case)";
         foreach (var (name, target) in Iscsi)
@@ -58,7 +65,7 @@ internal sealed partial record TargetsSection
         {
             foreach (var (name, target) in targets)
             {
-                if (!LocalName().IsMatch(name)) yield return $"{kind}.{name}: must be a name of lower-case letters, digits and '-', or a WWN such as naa.6001405000000001";
+                if (!LocalName().IsMatch(name)) yield return $"{kind}.{name}: must be a name of lower-case letters, digits and '-', or a WWN such as naa.5001405000000001";
                 foreach (var fault in LunSection.Faults(target.Luns, stores)) yield return $"{kind}.{name}.{fault}";
             }
         }
@@ -75,7 +82,7 @@ internal sealed partial record TargetsSection
     [GeneratedRegex(@"^(iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[a-z0-9.-]+(:[a-z0-9.:-]+)?|eui\.[0-9a-f]{16}|naa\.([0-9a-f]{16}|[0-9a-f]{32}))\z")]
     private static partial Regex IscsiName();
 
-    [GeneratedRegex(@"^(naa\.[0-9a-f]{16}|[a-z0-9][a-z0-9-]{0,62})\z")]
+    [GeneratedRegex(@"^(naa\.5[0-9a-f]{15}|[a-z0-9][a-z0-9-]{0,62})\z")]
     private static partial Regex LocalName();
 }
 

@@ -77,7 +77,7 @@ internal sealed record VolumesSection
     /// <summary>Age in seconds of the oldest write that seals a segment. Default 5.</summary>
     public double SealAfterSeconds { get; set; } = 5;
 
-    /// <summary>Segments on their way at a time. Default 4.</summary>
+    /// <summary>Segments on their way at a time. Default 8.</summary>
     public int UploadWindow { get; set; } = 8;
 
     /// <summary>Bytes of blocks kept in memory for each volume. Default 64 MiB.</summary>

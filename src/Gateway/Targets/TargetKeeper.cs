@@ -10,13 +10,13 @@ namespace Gateway.Targets;
 
 /// <summary>
 /// Keeps LIO as declared: makes volumes and exports at the start and after a change, mends what was changed by hand, tries again what could not be done.
-/// One look each half minute, each five seconds while something is wrong.
+/// One look each half minute; while something is wrong after 5 s, and then after twice as long each time.
 /// </summary>
 internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, ExportBook book, LioReconciler lio, TimeProvider time, ILoggerFactory loggers) : BackgroundService
 {
     private const string ManagedFile = "exports.managed";
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan PurgeEvery = TimeSpan.FromHours(6);
 
     private readonly ILogger _logger = loggers.CreateLogger("Gateway.Targets");
@@ -70,6 +70,7 @@ internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, Expo
         {
             await gateway.Started.WaitAsync(stoppingToken);
             var purge = PurgeAsync(stoppingToken);
+            var retry = RetryAfter;
             while (true)
             {
                 try
@@ -81,7 +82,16 @@ internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, Expo
                     TargetsLog.KeeperFault(_logger, e);
                 }
 
-                await Task.WhenAny(_changed.WaitAsync(_faults.Count > 0 ? RetryEvery : LookEvery, stoppingToken), purge);
+                var wait = LookEvery;
+                if (_faults.Count > 0)
+                {
+                    wait = retry;
+                    retry = retry * 2 < LookEvery ? retry * 2 : LookEvery;
+                }
+
+                var change = _changed.WaitAsync(wait, stoppingToken);
+                await Task.WhenAny(change, purge);
+                if (_faults.Count == 0 || (change.IsCompletedSuccessfully && await change)) retry = RetryAfter; // Something new: it deserves haste again.
                 stoppingToken.ThrowIfCancellationRequested();
             }
         }
@@ -160,7 +170,7 @@ internal sealed class TargetKeeper(GatewayService gateway, StoreSet stores, Expo
             {
                 await gateway.PurgeExpiredAsync(stoppingToken);
             }
-            catch (Exception e) when (e is BlobStoreException or VolumeException or IOException)
+            catch (Exception e) when (e is not OperationCanceledException)
             {
                 TargetsLog.Fault(_logger, $"The trash could not be emptied: {e.Message}");
             }

@@ -3,6 +3,9 @@ namespace Gateway.Lio;
 /// <summary>All that this gateway is to have in LIO. What it made earlier and is not in here is removed.</summary>
 public sealed record DesiredState
 {
+    /// <summary>What LIO would refuse, or would take in another way than meant: one message for each faulty item.</summary>
+    public IReadOnlyList<LioFailure> Faults() => new DesiredStateCheck(this).Failures;
+
     /// <summary>TCMU devices.</summary>
     public IReadOnlyList<Backstore> Backstores { get; init; } = [];
 

@@ -99,7 +99,7 @@ public sealed class ConfigurationReaderTests
                     "initiators": { "iqn.1994-05.com.redhat:host1": { "chap": { "user": "host1", "secretFile": "/etc/s" }, "mutualChap": { "user": "gw", "secretEnv": "GW" } } }
                   }
                 },
-                "loopback": { "naa.6001405000000001": { "luns": [ { "volume": "local/db" } ] } }
+                "loopback": { "naa.5001405000000001": { "luns": [ { "volume": "local/db" } ] } }
               }
             }
             """);
@@ -119,6 +119,9 @@ public sealed class ConfigurationReaderTests
     [InlineData("\"targets\": { \"discovery\": { \"mutualChap\": { \"user\": \"a\", \"secretFile\": \"/s\" } } }", "targets.discovery.mutualChap: needs chap, too")]
     [InlineData("\"targets\": { \"discovery\": { \"chap\": { \"user\": \"a\" } } }", "targets.discovery.chap: give secretFile or secretEnv")]
     [InlineData("\"targets\": { \"loopback\": { \"NAA.1\": { \"luns\": [] } } }", "targets.loopback.NAA.1: must be a name")]
+    [InlineData("\"targets\": { \"loopback\": { \"naa.6001405000000001\": { \"luns\": [{ \"volume\": \"local/v\" }] } } }", "targets.loopback.naa.6001405000000001: must be a name")]
+    [InlineData("\"targets\": { \"loopback\": { \"a\": { \"luns\": [{ \"volume\": \"local/v\", \"readOnly\": true }] } } }", "LUN 0 cannot be read-only")]
+    [InlineData("\"targets\": { \"iscsi\": { \"iqn.2025-01.org.example:a\": { \"luns\": [{ \"volume\": \"local/v\" }, { \"volume\": \"local/w\", \"readOnly\": true }] } } }", "targets.iscsi.iqn.2025-01.org.example:a: without a list of initiators")]
     [InlineData("\"control\": { \"socket\": \"relative\" }", "control.socket: must be an absolute path")]
     public void Parse_ValuesThatCannotBe_AreFaults(string settings, string fault) => Assert.Contains(fault, Refused($"{{ {Store}, {settings} }}"), StringComparison.Ordinal);
 
