@@ -35,6 +35,9 @@ internal sealed class VolumeFacts(string stateDirectory, StoreSet stores, ILogge
             }
             catch (VolumeException e) when (e.Kind == VolumeErrorKind.NotFound && spec is not null)
             {
+                // Another bucket, or a volume that was removed: an empty disk in its place would be worse than none.
+                if (_known.GetValueOrDefault(path.ToString()) is { } lost)
+                    return (null, $"it was there (id {lost.Id}), and its store has it no more. Look for it ('tcmu-gateway volume list --trash'; is it the right bucket?). 'tcmu-gateway volume create {path}' makes an empty one.");
                 var made = await catalog.CreateAsync(path.Volume, spec.Value, limit.Token);
                 TargetsLog.VolumeMade(logger, path, made.SizeBytes);
                 fact = new VolumeFact(made.Id, made.SizeBytes, made.BlockSizeBytes);
