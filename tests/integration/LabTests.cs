@@ -72,6 +72,24 @@ public class LabTests(ITestOutputHelper output)
         await AssertPassesAsync(Lab, ["-t", "500", "-e", "GATEWAY", "--", Scenario("conformance.sh")], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway));
     }
 
+    /// <summary>Half-made states, foreign objects, targetcli: <c>target apply</c>, which the daemon's keeper uses, too.</summary>
+    [SkippableFact]
+    public async Task Targets_DeclaredKilledDamagedAndTakenAway_NothingOfOthersIsTouched()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Lab, ["-t", "500", "-e", "GATEWAY", "--", Scenario("targets.sh")], TimeSpan.FromMinutes(9), ("GATEWAY", Repository.Gateway));
+    }
+
+    /// <summary>One configuration file with a volume in each kind of store, over two boots.</summary>
+    [SkippableFact]
+    public async Task Operate_OneFileWithEveryStore_ComesUpSurvivesAndGoes()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "operate"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway), ("STORES", "local s3 grpc"));
+    }
+
     private static string Lab => Repository.PathOf("tests", "lab", "lab");
 
     private static string Scenario(string name) => Repository.PathOf("tests", "lab", "scenarios", name);

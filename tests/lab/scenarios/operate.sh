@@ -70,7 +70,7 @@ JSON
 }
 
 ctl() { "$GATEWAY" "$@" --config "$GATEWAY_CONFIG"; }
-faultless() { ctl target list > "$OUT/targets.txt" 2>&1 && ! grep -q '^  ' "$OUT/targets.txt"; }
+faultless() { ctl target list > "$OUT/targets.txt" 2>&1 && ctl target list --output json 2>&1 | grep -q '"faults": \[ *\]'; }
 enabled() { [[ -e $LIO/iscsi/$1/tpgt_1/enable && $(< "$LIO/iscsi/$1/tpgt_1/enable") == 1 ]]; }
 all_up() { enabled "$chap" && enabled "$two" && enabled "$readonly" && [[ -d $loop_group/lun/lun_0 ]] && faultless; }
 comes_up() { wait_for "${1:-90}" all_up || { cat "$OUT/targets.txt"; return 1; }; }
