@@ -57,11 +57,11 @@ public class LabTests(ITestOutputHelper output)
     }
 
     [SkippableFact]
-    public async Task Readme_FirstVolumeByHand_WorksAsItStandsThere()
+    public async Task ByHand_AsItStandsInTheDocument_Works()
     {
         RequireLab();
 
-        await AssertPassesAsync(Lab, ["-t", "300", "-e", "GATEWAY", "--", Scenario("readme.sh")], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
+        await AssertPassesAsync(Lab, ["-t", "300", "-e", "GATEWAY", "--", Scenario("by-hand.sh")], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
     }
 
     [SkippableFact]

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# readme.sh: "First volume by hand" of the README, its commands as they stand there, with the disk as a local one (6a).
+# by-hand.sh: docs/by-hand.md, its commands as they stand there, with the disk as a local one (6a).
 # In the lab. Environment: GATEWAY, see common.sh.
 set -euo pipefail
 # shellcheck source=tests/lab/scenarios/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
-disk='' # Set by the README's commands.
-readme=$scenarios/../../../README.md
+disk='' # Set by the document's commands.
+document=$scenarios/../../../docs/by-hand.md
 # block N: the commands of the N-th fenced block of that section.
 block() {
-  awk -v wanted="$1" '/^## First volume by hand/ { on = 1 } /^## Configuration/ { on = 0 }
-    on && /^```/ { inside = !inside; if (inside) n++; next } on && inside && n == wanted' "$readme"
+  awk -v wanted="$1" '/^```/ { inside = !inside; if (inside) n++; next } inside && n == wanted' "$document"
 }
 run() { # run COMMANDS: in this shell, since they set variables and change the folder.
   set +u
@@ -36,8 +35,8 @@ undo() { run "$(block 9 | sed '/^# 6b/,/^# 6a/d')"; }
 nothing_left() { [[ ! -e /sys/kernel/config/target/core/user_0 && ! -e /sys/kernel/config/target/loopback/naa.6001405000000001 ]]; }
 
 scenario_start
-say "The README's first volume by hand"
-[[ $(block 4) == *"tcmu-gateway serve"* && $(block 9) == *"rmdir core/user_0/disk1"* ]] || { say "the README's blocks are not where they were"; exit 1; }
+say "A volume by hand, as docs/by-hand.md has it"
+[[ $(block 4) == *"tcmu-gateway serve"* && $(block 9) == *"rmdir core/user_0/disk1"* ]] || { say "the document's blocks are not where they were"; exit 1; }
 install -m 755 "$GATEWAY" /usr/local/bin/tcmu-gateway
 mkdir -p "$SCRATCH/lib" /var/lib/tcmu-gateway
 mount --bind "$SCRATCH/lib" /var/lib/tcmu-gateway # The guest's root is in memory, too small for a journal.
