@@ -209,7 +209,7 @@ public sealed class RgwBlobStoreTests : BlobStoreConformance
         { "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n", BlobErrorKind.Rejected },
         { "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n", BlobErrorKind.Rejected },
         { "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n", BlobErrorKind.Rejected },
-        { "SSH-2.0-OpenSSH_9.2\r\n", BlobErrorKind.Rejected },
+        { "SSH-2.0-OpenSSH_9.2\r\n", BlobErrorKind.Unavailable }, // or a status line that broke off: no proof of a wrong port
         { "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", BlobErrorKind.Unavailable },
         { "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>", BlobErrorKind.Unavailable },
         { "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", BlobErrorKind.Unavailable },

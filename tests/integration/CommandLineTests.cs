@@ -84,7 +84,7 @@ public sealed class CommandLineTests : IDisposable
     [SkippableTheory]
     [InlineData("{ \"stores\": { \"s\": { \"type\": \"tape\" } }, \"journal\": { \"directory\": \"relative\", \"capacityBytes\": 5 } }", "'tape' is no type of store", "absolute path", "64 MiB")]
     [InlineData("{ \"stores\": { \"s\": { \"type\": \"file\", \"path\": \"/x\", \"bukcet\": \"typo\" } } }", "bukcet", "", "")]
-    [InlineData("{ not json", "cannot be read", "", "")]
+    [InlineData("{ not json", "is no valid JSON", "", "")]
     public async Task Configuration_WithFaults_NamesAllOfThem(string text, params string[] says)
     {
         var config = Path.Combine(_folder, "gateway.json");
