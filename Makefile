@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: packages-build packages-bench packages-ceph publish ## Measures the gatew
 microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
 	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
 
+import-proof: packages-build packages-lab publish ## Imports a qcow2 image of 4 GiB, killed once and interrupted once, and compares.
+	@tests/import/interrupted
+
 soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or replays SEED=n with its trace.
 	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
 	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
@@ -51,7 +54,7 @@ format: ## Formats the source.
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
 packages-build packages-lab packages-ceph packages-bench:
 	@scripts/packages.sh $(@:packages-%=%)

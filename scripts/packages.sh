@@ -7,7 +7,7 @@
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
-  [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
+  [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [bench]="fio util-linux"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )

@@ -57,6 +57,9 @@ public sealed record VolumeInfo(
     /// <summary>The folder of the store that holds all of it: the name with which it was created.</summary>
     public string Folder { get; init; } = Name;
 
+    /// <summary>What it is being imported from; null: that is done, or it was not.</summary>
+    public string? ImportOf { get; init; }
+
     /// <summary>When it was moved to the trash; null: it was not.</summary>
     public DateTimeOffset? RemovedAt { get; init; }
 
@@ -75,7 +78,11 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     /// <summary>Creates a volume; nothing is there after a failure that was not there before.</summary>
     /// <exception cref="VolumeException">A bad name or size, or the name is taken.</exception>
     /// <exception cref="BlobStoreException">The store failed.</exception>
-    public async Task<VolumeInfo> CreateAsync(string name, VolumeSpec spec, CancellationToken cancellationToken)
+    public Task<VolumeInfo> CreateAsync(string name, VolumeSpec spec, CancellationToken cancellationToken) => CreateAsync(name, spec, null, cancellationToken);
+
+    /// <param name="importOf">What it is going to be filled from; null: it may be opened at once.</param>
+    /// <inheritdoc cref="CreateAsync(string, VolumeSpec, CancellationToken)"/>
+    internal async Task<VolumeInfo> CreateAsync(string name, VolumeSpec spec, string? importOf, CancellationToken cancellationToken)
     {
         CheckName(name);
         CheckSize(spec.SizeBytes, spec.BlockSizeBytes);
@@ -99,7 +106,8 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             BlockSizeBytes = spec.BlockSizeBytes,
             PhysicalBlockSizeBytes = VolumeSpec.PhysicalBlockSizeBytes,
             CreatedAt = time.GetUtcNow(),
-            Features = spec.Compression == VolumeCompression.None ? [] : [compression],
+            Features = [.. spec.Compression == VolumeCompression.None ? Array.Empty<string>() : [compression], .. importOf is null ? Array.Empty<string>() : [RecordCodec.ImportingFeature]],
+            ImportOf = importOf,
             CompressionName = spec.Compression == VolumeCompression.None ? null : compression,
         };
         var key = keys.Record(FirstRecord);
@@ -194,7 +202,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     /// <exception cref="VolumeException">The size cannot be, or is smaller; or the volume is in the trash.</exception>
     internal static VolumeRecord? Grown(VolumeRecord record, long sizeBytes, out long before)
     {
-        record.RefuseRemoved();
+        record.RefuseUnusable(null);
         before = record.SizeBytes;
         if (sizeBytes == record.SizeBytes) return null;
         CheckSize(sizeBytes, record.BlockSizeBytes);
@@ -210,7 +218,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
     {
         CheckName(name);
         var record = await LogState.ReadVolumeAsync(store, new VolumeKeys(await VolumeNames.ResolveAsync(store, name, cancellationToken)), cancellationToken);
-        record.RefuseRemoved();
+        record.RefuseUnusable(null);
         return (record.Id, record.SizeBytes, record.BlockSizeBytes);
     }
 
@@ -241,6 +249,7 @@ public sealed class VolumeCatalog(IBlobStore store, TimeProvider time)
             bucketBytes)
         {
             Folder = state.Keys.VolumeName,
+            ImportOf = state.Volume.ImportOf,
             RemovedAt = state.Volume.RemovedAt,
             PurgeAfter = state.Volume.PurgeAfter,
         };

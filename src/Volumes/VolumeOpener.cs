@@ -88,6 +88,9 @@ public sealed class VolumeOpener
     /// <summary>Called when the opening must wait for another gateway, and while it does.</summary>
     public Action<OpeningWait>? Waits { get; init; }
 
+    /// <summary>What is imported into the volume, as <see cref="VolumeImports"/> was told; null: nothing, and a volume that is being imported is refused.</summary>
+    public string? ImportOf { get; init; }
+
     /// <exception cref="VolumeException">The volume cannot be opened; the message says what to do.</exception>
     /// <exception cref="BlobStoreException">The store failed; a later attempt may succeed.</exception>
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
@@ -95,7 +98,7 @@ public sealed class VolumeOpener
         VolumeCatalog.CheckName(name);
         // The test of the store costs several requests: beside what is only read.
         var trusted = _trust is null ? Task.CompletedTask : _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
-        var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits };
+        var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits, ImportOf = ImportOf };
         var turn = handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
         await Task.WhenAny(trusted, turn);
         if (trusted.IsFaulted) await trusted;
@@ -111,7 +114,7 @@ public sealed class VolumeOpener
             if (Math.Max(after.NewestEpoch, after.NewestTakeover?.Epoch ?? 0) is var newest && newest > claim.Epoch) throw ClaimedElsewhere(name, newest);
             (after, _) = await handover.WaitOutAsync(after, claim.Epoch, claimedAt, recovered.Journal.Superblock, mayLeave: false, cancellationToken);
             // Whoever removes a volume puts its record first and claims an epoch then: either this finds the record, or that claim fences us.
-            after.Volume.RefuseRemoved();
+            after.Volume.RefuseUnusable(ImportOf);
             if (after.Volume.Name != name) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{name}' was renamed to '{after.Volume.Name}' while it was being opened. Open it by that name.");
             if (!Mutation.LogReadOnceOnly && ((after.VolumeNumber != state.VolumeNumber && !Mutation.SizeReadOnce) || after.NewestTakeover != state.NewestTakeover || after.End != state.End || after.Root?.Id != state.Root?.Id))
             {

@@ -90,6 +90,24 @@ public class LabTests(ITestOutputHelper output)
         await AssertPassesAsync(Repository.PathOf("tests", "lab", "operate"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway), ("STORES", "local s3 grpc"));
     }
 
+    /// <summary>docs/getting-started.md prints what stands there.</summary>
+    [SkippableFact]
+    public async Task FirstHour_EveryCommandOfTheDocument_PrintsWhatStandsThere()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "first-hour"), [], TimeSpan.FromMinutes(10), ("GATEWAY", Repository.Gateway));
+    }
+
+    /// <summary>An image of 1 GiB, a quarter of it data; 'make import-proof' takes 4 GiB.</summary>
+    [SkippableFact]
+    public async Task Import_KilledAndInterrupted_IsTheImage()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("tests", "import", "interrupted"), ["1"], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
+    }
+
     private static string Lab => Repository.PathOf("tests", "lab", "lab");
 
     private static string Scenario(string name) => Repository.PathOf("tests", "lab", "scenarios", name);

@@ -3,6 +3,7 @@ using Gateway.Backends.Core;
 using Gateway.Bench;
 using Gateway.Bench.Suite;
 using Gateway.Configuration;
+using Gateway.Transfer.Images;
 using Gateway.Volumes;
 
 namespace Gateway.Cli;
@@ -58,7 +59,7 @@ internal static class CommandLine
         {
             return await command();
         }
-        catch (Exception e) when (e is ConfigurationException or VolumeException or LoadException or SuiteException)
+        catch (Exception e) when (e is ConfigurationException or VolumeException or ImageException or LoadException or SuiteException)
         {
             await error.WriteLineAsync($"tcmu-gateway: {e.Message}");
             return ExitFailed;

@@ -25,6 +25,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(VolumeJournalCommand.Build());
         volume.Subcommands.Add(VolumeDumpCommand.Build());
         foreach (var command in VolumeLifecycleCommands.Build()) volume.Subcommands.Add(command);
+        foreach (var command in VolumeTransferCommands.Build()) volume.Subcommands.Add(command);
         return volume;
     }
 
@@ -32,9 +33,8 @@ internal static class VolumeCommands
     {
         var path = PathArgument();
         var size = new Option<string>("--size", "-s") { Description = "Capacity: bytes, or with a unit (512MiB, 1.5TiB, 20GB). A multiple of the block size.", Required = true, HelpName = "SIZE" };
-        var blockSize = new Option<int>("--block-size") { Description = "Logical block size in bytes, 512 or 4096.", DefaultValueFactory = _ => VolumeSpec.BlockSizeDefaultBytes, HelpName = "BYTES" };
-        var compression = new Option<string>("--compression") { Description = "How its data is compressed: lz4 (fast), zstd (smaller, takes more processor time) or none.", DefaultValueFactory = _ => VolumeCompressionNames.NameOf(VolumeCompression.Lz4), HelpName = "CODEC" };
-        compression.AcceptOnlyFromAmong([.. VolumeCompressionNames.All]);
+        var blockSize = BlockSizeOption();
+        var compression = CompressionOption();
         var output = OutputOption();
         var command = new Command("create", "Makes a volume in a store. It takes no space until it is written.") { path, size, blockSize, compression, output };
         command.SetAction((result, cancellation) => RunAsync(result, async (stores, writer) =>
@@ -131,6 +131,7 @@ internal static class VolumeCommands
                 ["Block size", $"{Text(info.BlockSizeBytes)} bytes"],
                 ["Compression", info.Compression],
                 .. info.Folder == info.Name ? Array.Empty<string[]>() : [["Folder", $"{info.Folder}/, since it was created with that name"]],
+                .. info.ImportOf is { } source ? [["Being imported", $"from {source}: nobody serves it until that is done"]] : Array.Empty<string[]>(),
                 .. info.RemovedAt is { } at ? [["In the trash", $"since {at.ToString("u", CultureInfo.InvariantCulture)}, to be purged after {info.PurgeAfter?.ToString("u", CultureInfo.InvariantCulture)}"]] : Array.Empty<string[]>(),
                 ["Created", info.CreatedAt.ToString("u", CultureInfo.InvariantCulture)],
                 ["Epoch", info.Epoch == 0 ? "never opened" : $"{Text(info.Epoch)}, opened by {info.Owner}"],
@@ -160,6 +161,15 @@ internal static class VolumeCommands
         : [];
 
     internal static Argument<string> PathArgument() => new("STORE/VOLUME") { Description = "A store's name in the configuration, and the volume's name in it." };
+
+    internal static Option<int> BlockSizeOption() => new("--block-size") { Description = "Logical block size in bytes, 512 or 4096.", DefaultValueFactory = _ => VolumeSpec.BlockSizeDefaultBytes, HelpName = "BYTES" };
+
+    internal static Option<string> CompressionOption()
+    {
+        var option = new Option<string>("--compression") { Description = "How its data is compressed: lz4 (fast), zstd (smaller, takes more processor time) or none.", DefaultValueFactory = _ => VolumeCompressionNames.NameOf(VolumeCompression.Lz4), HelpName = "CODEC" };
+        option.AcceptOnlyFromAmong([.. VolumeCompressionNames.All]);
+        return option;
+    }
 
     internal static Option<string> OutputOption()
     {

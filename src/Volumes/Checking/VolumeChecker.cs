@@ -339,7 +339,7 @@ public sealed class VolumeChecker
     /// <summary>True: needed. False: ours, but not needed. Null: not ours.</summary>
     private bool? Classify(string name)
     {
-        if (name == _keys.HeartbeatKey.Value) return true;
+        if (name == _keys.HeartbeatKey.Value || name == _keys.HandoverKey.Value || name == _keys.ImportKey.Value) return true;
         if (Number(_keys.RecordPrefix) || Number(_keys.EpochPrefix) || Number(_keys.TakeoverPrefix) || Number(_keys.AliasPrefix) || Number(_keys.ReleasePrefix)) return true;
         if (name.StartsWith(_keys.LogPrefix, StringComparison.Ordinal) && VolumeKeys.TryParseSegment(name.AsSpan(_keys.LogPrefix.Length), out var segment))
             return _index.Segments.TryGet((uint)segment.Sequence, out var use) && use.LiveBlocks + (use.TotalBlocks == 0 ? 1 : 0) > 0 && _index.Epochs.EpochOf(segment.Sequence) == segment.Epoch;

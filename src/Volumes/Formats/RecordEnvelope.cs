@@ -13,6 +13,7 @@ internal enum RecordType : ushort
     Release = 5,
     Handover = 6,
     Alias = 7,
+    Import = 8,
 }
 
 /// <summary>The 64 bytes before the JSON text of a metadata blob: identity and checksums. See docs/formats.md, "Records".</summary>

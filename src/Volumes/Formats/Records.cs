@@ -47,6 +47,10 @@ internal sealed record VolumeRecord
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Purging { get; init; }
 
+    /// <summary>What it is being filled from: only an import of the same opens it. Null: nothing, or that is done.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? ImportOf { get; init; }
+
     /// <summary>True in the trash: nobody may open it.</summary>
     [JsonIgnore]
     public bool IsRemoved => RemovedAt is not null;
@@ -60,6 +64,15 @@ internal sealed record VolumeRecord
     {
         if (Purging) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{Name}' is being purged: it cannot be used any more. 'tcmu-gateway volume purge STORE/{Name}' goes on with it.");
         if (IsRemoved) throw new VolumeException(VolumeErrorKind.NotFound, $"Volume '{Name}' is in the trash since {RemovedAt:u}. 'tcmu-gateway volume restore STORE/{Name}' brings it back, 'tcmu-gateway volume purge STORE/{Name}' removes it for good.");
+    }
+
+    /// <param name="importOf">What the caller imports into it; null: nothing.</param>
+    /// <exception cref="VolumeException">It is in the trash, or being filled from something else.</exception>
+    public void RefuseUnusable(string? importOf)
+    {
+        RefuseRemoved();
+        if (ImportOf is not null && ImportOf != importOf)
+            throw new VolumeException(VolumeErrorKind.OwnedElsewhere, $"Volume '{Name}' is being imported from {ImportOf}, and holds only a part of it. Run that 'tcmu-gateway volume import' again: it goes on where it was; or remove the volume ('tcmu-gateway volume rm').");
     }
 
     /// <summary>What initiators see of it.</summary>
@@ -116,7 +129,10 @@ internal static class RecordCodec
     /// <summary>In the features of a volume in the trash, so that a version that knows of none does not open it.</summary>
     public const string RemovedFeature = "removed";
 
-    private static readonly string[] KnownFeatures = [RemovedFeature, VolumeCompressionNames.NameOf(VolumeCompression.Lz4), VolumeCompressionNames.NameOf(VolumeCompression.Zstd)];
+    /// <summary>In the features of a volume that is being imported, so that a version that knows of none does not serve half of it.</summary>
+    public const string ImportingFeature = "importing";
+
+    private static readonly string[] KnownFeatures = [RemovedFeature, ImportingFeature, VolumeCompressionNames.NameOf(VolumeCompression.Lz4), VolumeCompressionNames.NameOf(VolumeCompression.Zstd)];
 
     public static byte[] Encode(VolumeRecord record) =>
         RecordEnvelope.Encode(RecordType.Volume, record.Id, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.VolumeRecord));
@@ -144,6 +160,7 @@ internal static class RecordCodec
             throw RecordEnvelope.Damaged(name, $"it compresses by '{compression}', which its features do not name");
         if (record.IsRemoved != record.Features.Contains(RemovedFeature) || (record.Purging && !record.IsRemoved))
             throw RecordEnvelope.Damaged(name, "it does not say clearly whether the volume is in the trash");
+        if ((record.ImportOf is not null) != record.Features.Contains(ImportingFeature)) throw RecordEnvelope.Damaged(name, "it does not say clearly whether the volume is being imported");
         return VolumeKeys.IsValidName(record.Name) ? record : throw RecordEnvelope.Damaged(name, "the volume's name in it cannot be");
     }
 

@@ -37,6 +37,8 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     public BlobKey HandoverKey => new(Prefix + "handover");
 
+    public BlobKey ImportKey => new(Prefix + "import");
+
     public BlobKey Record(long number) => new(RecordPrefix + Number(number, EpochDigits));
 
     public BlobKey Epoch(long epoch) => new(EpochPrefix + Number(epoch, EpochDigits));
@@ -59,7 +61,7 @@ internal readonly record struct VolumeKeys(string VolumeName)
 
     /// <summary>True for a blob below this folder that is in one of those, or that this version puts directly into it.</summary>
     public bool IsOurs(string blob) =>
-        blob == HeartbeatKey.Value || blob == HandoverKey.Value || (blob.IndexOf('/', Prefix.Length) is var slash and > 0 && IsFolder(blob[..(slash + 1)]));
+        blob == HeartbeatKey.Value || blob == HandoverKey.Value || blob == ImportKey.Value || (blob.IndexOf('/', Prefix.Length) is var slash and > 0 && IsFolder(blob[..(slash + 1)]));
 
     /// <summary>Lower-case letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63 characters.</summary>
     public static bool IsValidName(string? name)

@@ -31,6 +31,9 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
     /// <summary>Called whenever there is something new to say about the wait.</summary>
     public Action<OpeningWait>? Waits { get; init; }
 
+    /// <summary>What the opener imports into the volume; null: nothing.</summary>
+    public string? ImportOf { get; init; }
+
     /// <summary>Returns the volume's state once the rule lets us claim it.</summary>
     /// <param name="name">The volume.</param>
     /// <param name="readJournal">The superblock of our journal for a volume; null: there is none.</param>
@@ -44,7 +47,7 @@ internal sealed class Handover(IBlobStore store, VolumeOptions options, string o
         while (true)
         {
             var state = await VolumeNames.LoadAsync(store, name, cancellationToken);
-            state.Volume.RefuseRemoved();
+            state.Volume.RefuseUnusable(ImportOf);
             if (!_terms.HasLease) return state;
             var facts = await ReadFactsAsync(state, state.NewestEpoch, await readJournal(state.Volume.Id), watch, cancellationToken);
             switch (OpeningRule.Decide(facts, options))
