@@ -144,7 +144,7 @@ iscsid_start() {
     # iscsiadm reads this path and no other; in the lab it lies in the overlay. The session settings come from here, which
     # spares an iscsiadm for each: starting a process is the dear thing in emulation.
     mkdir -p /etc/iscsi
-    echo "InitiatorName=$LIO_IQN_PREFIX:initiator" > /etc/iscsi/initiatorname.iscsi
+    echo "InitiatorName=${LIO_INITIATOR:-$LIO_IQN_PREFIX:initiator}" > /etc/iscsi/initiatorname.iscsi
     printf '%s\n' 'node.startup = manual' 'iscsid.startup = /bin/true' "${settings[@]/=/ = }" > /etc/iscsi/iscsid.conf
     iscsid -p "$LIO_STATE/iscsid.pid" ||
       { lio_fail "iscsid does not start (apt-get install open-iscsi)"; return 1; }

@@ -77,11 +77,12 @@ internal static class TargetCommands
         var target = new Argument<string>("TARGET") { Description = "The target's name." };
         var initiator = new Argument<string>("INITIATOR") { Description = "The initiator's iSCSI name: /etc/iscsi/initiatorname.iscsi of a Linux host has it." };
         var remove = new Option<bool>("--remove") { Description = "It may not log in any more; its sessions end." };
-        return ControlCommands.WithConnection(new Command("acl", "Lets an initiator log in. With the first one everybody else is refused.") { target, initiator, remove }, async (client, result, writer, cancellation) =>
+        return ControlCommands.WithConnection(new Command("acl", "Lets an initiator log in. With the first one everybody else is refused, and all sessions end: those of initiators that are listed come back by themselves.") { target, initiator, remove }, async (client, result, writer, cancellation) =>
         {
             var request = new SetInitiatorRequest { Target = result.GetValue(target), Initiator = result.GetValue(initiator), Remove = result.GetValue(remove) };
             var changed = await client.SetInitiatorAsync(request, cancellationToken: cancellation);
             await writer.WriteLineAsync($"{changed.Name} may be used by: {string.Join(", ", changed.Initiators.Select(i => i.Name))}");
+            if (changed.Initiators.Count == 1 && !request.Remove) await writer.WriteLineAsync("All others are refused from now on, and lose the disk if they use it. The sessions of this one come back by themselves.");
             return 0;
         });
     }
@@ -108,7 +109,7 @@ internal static class TargetCommands
             }
 
             await client.SetChapAsync(request, cancellationToken: cancellation);
-            await writer.WriteLineAsync(request.User.Length == 0 ? $"{request.Target} asks for no CHAP any more." : $"{request.Target} asks for CHAP as {request.User} from now on; sessions that exist go on.");
+            await writer.WriteLineAsync(request.User.Length == 0 ? $"{request.Target} asks for no CHAP any more." : $"{request.Target} asks for CHAP as {request.User} at the next login; sessions that exist go on.");
             return 0;
         });
     }

@@ -53,6 +53,7 @@ mkdir -p "$SCRATCH/lib" /var/lib/tcmu-gateway /mnt
 mount --bind "$SCRATCH/lib" /var/lib/tcmu-gateway # The guest's root is in memory, too small for a journal.
 echo '10.0.2.100 s3.example.org' >> /etc/hosts
 hostname gw1
+LIO_INITIATOR=iqn.2025-01.org.example:host1 # As in the document.
 step "iscsid started" iscsid_start
 while IFS= read -r line || [[ -n $line ]]; do
   if [[ $line == '```console' ]]; then
