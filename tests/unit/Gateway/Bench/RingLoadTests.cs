@@ -110,7 +110,8 @@ public sealed class RingLoadTests
             }
 
             Assert.InRange(report.Store!.PutBytesPerByteWritten!.Value, 1.0, 1.1);
-            Assert.True(report.Store.Puts > 0 && report.Store.Gets == 0);
+            Assert.True(report.Store.Puts > 0);
+            Assert.InRange(report.Store.Gets, 0, (1 << 20) / BlockBytes); // Of the first MiB, which is read back to stay in memory: from the journal, or, once it is there, from the store.
             Assert.Empty(Directory.EnumerateFileSystemEntries(parent));
         }
         finally
