@@ -31,10 +31,11 @@ public sealed class VolumeImports(IBlobStore store, TimeProvider time)
     public async Task<ImportPoint> BeginAsync(string name, VolumeSpec spec, string source, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
+        VolumeKeys keys;
         VolumeRecord record;
         try
         {
-            record = (await ReadAsync(name, cancellationToken)).Record;
+            (keys, record) = await ReadAsync(name, cancellationToken);
         }
         catch (VolumeException e) when (e.Kind == VolumeErrorKind.NotFound)
         {
@@ -52,7 +53,7 @@ public sealed class VolumeImports(IBlobStore store, TimeProvider time)
                 $"The import into volume '{name}' began with a size of {record.SizeBytes} bytes, blocks of {record.BlockSizeBytes} bytes and compression {VolumeCompressionNames.NameOf(record.Compression)}. Go on with the same; or remove the volume ('tcmu-gateway volume rm --keep 0') and begin anew.");
         }
 
-        return await ReadPointAsync(name, record, cancellationToken);
+        return await ReadPointAsync(name, keys, record, cancellationToken);
     }
 
     /// <summary>Keeps a position. What it says must be in the bucket.</summary>
@@ -85,12 +86,11 @@ public sealed class VolumeImports(IBlobStore store, TimeProvider time)
         return (keys, await LogState.ReadVolumeAsync(store, keys, cancellationToken));
     }
 
-    private async Task<ImportPoint> ReadPointAsync(string name, VolumeRecord record, CancellationToken cancellationToken)
+    private async Task<ImportPoint> ReadPointAsync(string name, VolumeKeys keys, VolumeRecord record, CancellationToken cancellationToken)
     {
         var start = new ImportPoint(name, 0, false);
         try
         {
-            var (keys, _) = await ReadAsync(name, cancellationToken);
             var json = RecordEnvelope.Decode(await RecordEnvelope.ReadAsync(store, keys.ImportKey, cancellationToken), RecordType.Import, keys.ImportKey.Value, out var id);
             var content = JsonSerializer.Deserialize(json, ImportJson.Default.ImportRecord);
             if (content is null || id != record.Id || content.ImportOf != record.ImportOf || content.PositionBytes < 0 || content.PositionBytes > record.SizeBytes) return start;
