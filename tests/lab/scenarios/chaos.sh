@@ -240,6 +240,7 @@ ms_of() {
 
 # While the store hangs and reads wait for it: LUN RESET by sg_reset, and ABORT TASK, which Linux sends when a command has taken longer than its timeout.
 row_aborts() {
+  tmf_healthy=none tmf_away=none
   local ok=true healthy reset aborted readers=() i verified=true said='' first=$((size / 4096 - 1000)) late answer logged opened
   late=$(printf '%08x' $((first + 700)))
   check_kernel_log || ok=false
@@ -270,10 +271,28 @@ row_aborts() {
   [[ -n $logged ]] || { ok=false; said+=", it was answered: $(tr -d '\n' <<< "$answer" | cut -c1-120)"; }
   control faults
   ((reset < 1000 + healthy && aborted < 1000 + healthy)) || ok=false
+  libiscsi_functions || { ok=false; said+=", libiscsi's tests: $(grep -E 'FAILED|asserts' "$OUT/tmf.txt" | head -n 3 | tr -s ' \n' ' ')"; }
   wait_for 60 read_again || { ok=false; verified=false; }
   ! kernel_log | grep -E 'BROKEN|BUG:|Oops|blocked for more than|Call Trace|WARNING:|EXT4-fs error' || ok=false
   kernel_lines=$(dmesg | wc -l)
-  row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms$said" "$verified"
+  row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms; libiscsi's tests $tmf_away ms ($tmf_healthy ms)$said" "$verified"
+}
+# libiscsi's tests of task management, by an initiator of its own, while the store does not answer: they overwrite the first blocks, which are put back.
+libiscsi_functions() {
+  local ok=true
+  umount "$MOUNT" && dd if="$LIO_DISK" of="$SCRATCH/head" bs=1M count=1 iflag=direct status=none || return 1
+  ms_of tmf_tests || ok=false
+  tmf_healthy=$REPLY
+  control 'faults?blackHole=1'
+  ms_of tmf_tests || ok=false
+  tmf_away=$REPLY
+  control faults
+  dd if="$SCRATCH/head" of="$LIO_DISK" bs=1M oflag=direct conv=notrunc,fsync status=none && mount -o noatime "$LIO_DISK" "$MOUNT" || ok=false
+  [[ $ok == true && $tmf_away -lt $((tmf_healthy + 1000)) ]]
+}
+tmf_tests() {
+  timeout -k 5 120 iscsi-test-cu --dataloss --test=ALL.iSCSITMF "iscsi://$LIO_PORTAL/$LIO_IQN/0" > "$OUT/tmf.txt" 2>&1
+  awk '/^ *tests / { ran = $3; failed = $5 } END { exit !(ran >= 2 && failed == 0) }' "$OUT/tmf.txt"
 }
 opened_after() { [[ $(grep -c 'is open as epoch' "$GATEWAY_LOG") -gt $1 ]]; }
 read_again() { dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 4)) count=4 iflag=direct status=none 2> /dev/null | sha256sum | cmp -s - "$OUT/aborts-before"; }
