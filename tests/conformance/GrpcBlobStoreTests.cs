@@ -10,7 +10,7 @@ using Xunit;
 namespace Gateway.Conformance.Tests;
 
 /// <summary>A blob server over a store, and clients of it: the common suite over HTTP/2.</summary>
-/// <param name="withFaults">The store behind the server is under faults, and before each client stands what stands before every store.</param>
+/// <param name="withFaults">The client is under faults. (Behind a server, every page of a listing would meet them, and only its start is repeated.)</param>
 public abstract class BlobServerConformance(bool withFaults = false) : BlobStoreConformance
 {
     private BlobServer? _server;
@@ -25,15 +25,15 @@ public abstract class BlobServerConformance(bool withFaults = false) : BlobStore
 
     protected async Task<BlobServer> ServerAsync()
     {
-        _offered ??= withFaults ? InjectedFaults.Into(await OpenOfferedAsync()) : await OpenOfferedAsync();
+        _offered ??= await OpenOfferedAsync();
         return _server ??= await BlobServer.StartAsync(_offered, new BlobServerOptions { Listen = Listen }, TimeProvider.System, NullLoggerFactory.Instance, None);
     }
 
     protected override async Task<IBlobStore> OpenViewAsync()
     {
-        if (!withFaults) return new GrpcBlobStore(new GrpcStoreOptions { Address = (await ServerAsync()).Address });
-        _guarded ??= InjectedFaults.Guard(new GrpcBlobStore(new GrpcStoreOptions { Address = (await ServerAsync()).Address }));
-        return _guarded.Foreground;
+        if (_guarded is not null) return _guarded.Foreground;
+        var client = new GrpcBlobStore(new GrpcStoreOptions { Address = (await ServerAsync()).Address });
+        return withFaults ? (_guarded = InjectedFaults.Guard(InjectedFaults.Into(client))).Foreground : client;
     }
 
     public override async Task DisposeAsync()

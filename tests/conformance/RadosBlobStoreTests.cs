@@ -174,9 +174,40 @@ public sealed class RadosBlobStoreTests : BlobStoreConformance
         }
     }
 
-    private static async Task CephAsync(params string[] arguments)
+    /// <summary>A cluster that asks for keys: what the documentation tells to give a gateway's user is enough, and a wrong key is shown nowhere.</summary>
+    [SkippableFact]
+    public async Task Key_RightWrongAndOfAnotherPool_ServesOrIsAccessDenied()
     {
-        var server = await RgwServer.SharedAsync();
+        Skip.If(RgwServer.SkipReason is not null, RgwServer.SkipReason);
+        const string wrongKey = "AQD1rLVnAAAAABAAWrongKeyThatNobodyKnowsQ==";
+        var server = await RgwServer.StartAsync("--store", "memstore", "--rbd", "--no-rgw", "--cephx");
+        try
+        {
+            var folder = server.DirectoryPath;
+            foreach (var (user, pool) in ((string, string)[])[("gateway", "rbd"), ("stranger", "other")])
+                await CephAsync(server, "auth", "get-or-create", $"client.{user}", "mon", "allow r", "osd", $"allow rw pool={pool}", "-o", $"{folder}/{user}.keyring");
+            await File.WriteAllTextAsync($"{folder}/wrong.keyring", $"[client.gateway]\n\tkey = {wrongKey}\n");
+            var options = new RadosStoreOptions { Pool = "rbd", ConfigurationFile = server.ConfigurationFile, User = "gateway", KeyringFile = $"{folder}/gateway.keyring" };
+
+            await using (var store = new RadosBlobStore(options)) Assert.Equal("The store passed its self-test.", (await StoreSelfTest.RunAsync(store, new Random(1), None)).ToString());
+            foreach (var wrong in (RadosStoreOptions[])[options with { KeyringFile = $"{folder}/wrong.keyring" }, options with { User = "nobody" }, options with { User = "stranger", KeyringFile = $"{folder}/stranger.keyring" }])
+            {
+                await using var store = new RadosBlobStore(wrong);
+                var error = await ThrowsAsync(BlobErrorKind.AccessDenied, () => store.PutAsync(new("a"), new byte[1], Precondition.None, None));
+                Assert.Contains($"client.{wrong.User}", error.Message, StringComparison.Ordinal);
+                Assert.DoesNotContain(wrongKey[10..30], error.ToString(), StringComparison.Ordinal);
+            }
+        }
+        finally
+        {
+            server.Stop();
+        }
+    }
+
+    private static async Task CephAsync(params string[] arguments) => await CephAsync(await RgwServer.SharedAsync(), arguments);
+
+    private static async Task CephAsync(RgwServer server, params string[] arguments)
+    {
         using var ceph = Process.Start("ceph", ["-c", server.ConfigurationFile, .. arguments]);
         await ceph.WaitForExitAsync();
         Assert.Equal(0, ceph.ExitCode);
