@@ -179,23 +179,30 @@ public sealed class RadosBlobStoreTests : BlobStoreConformance
     public async Task Key_RightWrongAndOfAnotherPool_ServesOrIsAccessDenied()
     {
         Skip.If(RgwServer.SkipReason is not null, RgwServer.SkipReason);
-        const string wrongKey = "AQD1rLVnAAAAABAAWrongKeyThatNobodyKnowsQ==";
+        const string wrongKey = "AQD1rLVnAAAAABAAV3JvbmdLZXlOb2JvZHkhIQ==", brokenKey = "AQD1rLVnAAAAABAAVGhpcyBpcyBub25l";
         var server = await RgwServer.StartAsync("--store", "memstore", "--rbd", "--no-rgw", "--cephx");
         try
         {
             var folder = server.DirectoryPath;
             foreach (var (user, pool) in ((string, string)[])[("gateway", "rbd"), ("stranger", "other")])
                 await CephAsync(server, "auth", "get-or-create", $"client.{user}", "mon", "allow r", "osd", $"allow rw pool={pool}", "-o", $"{folder}/{user}.keyring");
-            await File.WriteAllTextAsync($"{folder}/wrong.keyring", $"[client.gateway]\n\tkey = {wrongKey}\n");
+            foreach (var (name, key) in ((string, string)[])[("wrong", wrongKey), ("broken", brokenKey)]) await File.WriteAllTextAsync($"{folder}/{name}.keyring", $"[client.gateway]\n\tkey = {key}\n");
             var options = new RadosStoreOptions { Pool = "rbd", ConfigurationFile = server.ConfigurationFile, User = "gateway", KeyringFile = $"{folder}/gateway.keyring" };
 
             await using (var store = new RadosBlobStore(options)) Assert.Equal("The store passed its self-test.", (await StoreSelfTest.RunAsync(store, new Random(1), None)).ToString());
-            foreach (var wrong in (RadosStoreOptions[])[options with { KeyringFile = $"{folder}/wrong.keyring" }, options with { User = "nobody" }, options with { User = "stranger", KeyringFile = $"{folder}/stranger.keyring" }])
+            foreach (var wrong in (RadosStoreOptions[])
+            [
+                options with { KeyringFile = $"{folder}/wrong.keyring" },
+                options with { KeyringFile = $"{folder}/broken.keyring" },
+                options with { User = "nobody" },
+                options with { User = "stranger", KeyringFile = $"{folder}/stranger.keyring" },
+            ])
             {
                 await using var store = new RadosBlobStore(wrong);
                 var error = await ThrowsAsync(BlobErrorKind.AccessDenied, () => store.PutAsync(new("a"), new byte[1], Precondition.None, None));
                 Assert.Contains($"client.{wrong.User}", error.Message, StringComparison.Ordinal);
-                Assert.DoesNotContain(wrongKey[10..30], error.ToString(), StringComparison.Ordinal);
+                Assert.DoesNotContain(wrongKey[16..], error.ToString(), StringComparison.Ordinal);
+                Assert.DoesNotContain(brokenKey[16..], error.ToString(), StringComparison.Ordinal);
             }
         }
         finally

@@ -52,6 +52,7 @@ internal static class RadosErrors
         {
             EACCES or EPERM => (BlobErrorKind.AccessDenied, $"The cluster does not accept the key of client.{options.User}: check the user and the keyring."),
             ENOENT => (BlobErrorKind.AccessDenied, $"No keyring has a key of client.{options.User}, or no monitor is named: set keyringFile, and monitors or configurationFile."),
+            EIO => (BlobErrorKind.AccessDenied, $"No key could be taken from the keyring of client.{options.User}: check what is in it (ceph auth get)."),
             ETIMEDOUT => (BlobErrorKind.Unavailable, $"No monitor answered within {options.ConnectTimeout.TotalSeconds:0.#} s: check the network, the monitors' addresses, and that they run."),
             EINVAL => (BlobErrorKind.Rejected, "Check the user, the monitors' addresses and the keyring's form."),
             _ => (BlobErrorKind.Unavailable, "Check the network and the monitors' addresses."),

@@ -38,6 +38,7 @@ public sealed class RadosErrorsTests
     [Theory]
     [InlineData(RadosErrors.EACCES, BlobErrorKind.AccessDenied, "client.gateway")]
     [InlineData(RadosErrors.ENOENT, BlobErrorKind.AccessDenied, "keyring")]
+    [InlineData(RadosErrors.EIO, BlobErrorKind.AccessDenied, "what is in it")]
     [InlineData(RadosErrors.ETIMEDOUT, BlobErrorKind.Unavailable, "No monitor answered within 5 s")]
     [InlineData(RadosErrors.EINVAL, BlobErrorKind.Rejected, "monitors")]
     public void Connecting_Errno_SaysWhatToLookAt(int errno, BlobErrorKind kind, string words)

@@ -98,7 +98,9 @@ internal sealed class IndexListing(BlobIndex index, IRadosObjects entries, IRado
         public void Skip(string after)
         {
             while (_page.Count > 0 && string.CompareOrdinal(Head.Name, after) <= 0) _page.Dequeue();
-            if (string.CompareOrdinal(After, after) < 0) After = after;
+            if (string.CompareOrdinal(After, after) >= 0) return;
+            // Who steps over names is not after the many that follow.
+            (After, PageNames) = (after, PageNamesFirst);
         }
     }
 }
