@@ -64,7 +64,7 @@ internal sealed class IndexListing(BlobIndex index, IRadosObjects entries, IRado
             if (length is { } bytes) found[i] = new BlobInfo(name, bytes);
             await index.TidyAsync(shard.Name, name, entry, length, token);
         });
-        shard.Add(found, page.Entries.Count == 0 ? shard.After : page.Entries[^1].Key, page.HasMore);
+        shard.Add(found, page.Entries.Count == 0 ? shard.After : page.Entries[^1].Key, page.HasMore && page.Entries.Count > 0);
     }
 
     /// <summary>One shard's names, a page at a time.</summary>
