@@ -9,7 +9,7 @@ declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [bench]="fio util-linux"
-  [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
+  [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common librados2 python3-rados curl"
 )
 missing=()
 for group in "$@"; do

@@ -9,7 +9,7 @@ rm -rf "$results"
 mkdir -p "$results"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
-fast=(Gateway.Scsi.Tests Gateway.Tcmu.Tests Gateway.Lio.Tests Gateway.Volumes.Tests Gateway.Transfer.Tests Gateway.Simulation.Tests Gateway.Backends.S3.Tests Gateway.Backends.Grpc.Tests Gateway.Backends.Resilience.Tests Gateway.Tests Gateway.Conformance.Tests)
+fast=(Gateway.Scsi.Tests Gateway.Tcmu.Tests Gateway.Lio.Tests Gateway.Volumes.Tests Gateway.Transfer.Tests Gateway.Simulation.Tests Gateway.Backends.S3.Tests Gateway.Backends.Grpc.Tests Gateway.Backends.Rados.Tests Gateway.Backends.Resilience.Tests Gateway.Tests Gateway.Conformance.Tests)
 all=("${fast[@]}" Gateway.Integration.Tests)
 filter=${TEST_FILTER-}
 if [[ ${1-} == fast ]]; then

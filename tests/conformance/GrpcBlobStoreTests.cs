@@ -10,10 +10,12 @@ using Xunit;
 namespace Gateway.Conformance.Tests;
 
 /// <summary>A blob server over a store, and clients of it: the common suite over HTTP/2.</summary>
-public abstract class BlobServerConformance : BlobStoreConformance
+/// <param name="withFaults">The client is under faults. (Behind a server, every page of a listing would meet them, and only its start is repeated.)</param>
+public abstract class BlobServerConformance(bool withFaults = false) : BlobStoreConformance
 {
     private BlobServer? _server;
     private IBlobStore? _offered;
+    private ResilientStore? _guarded;
 
     /// <summary>The address to listen on.</summary>
     protected virtual string Listen => "http://127.0.0.1:0";
@@ -27,10 +29,16 @@ public abstract class BlobServerConformance : BlobStoreConformance
         return _server ??= await BlobServer.StartAsync(_offered, new BlobServerOptions { Listen = Listen }, TimeProvider.System, NullLoggerFactory.Instance, None);
     }
 
-    protected override async Task<IBlobStore> OpenViewAsync() => new GrpcBlobStore(new GrpcStoreOptions { Address = (await ServerAsync()).Address });
+    protected override async Task<IBlobStore> OpenViewAsync()
+    {
+        if (_guarded is not null) return _guarded.Foreground;
+        var client = new GrpcBlobStore(new GrpcStoreOptions { Address = (await ServerAsync()).Address });
+        return withFaults ? (_guarded = InjectedFaults.Guard(InjectedFaults.Into(client))).Foreground : client;
+    }
 
     public override async Task DisposeAsync()
     {
+        if (_guarded is not null) await _guarded.DisposeAsync();
         await base.DisposeAsync();
         if (_server is not null) await _server.DisposeAsync();
         if (_offered is not null) await _offered.DisposeAsync();
@@ -81,46 +89,30 @@ public sealed class GrpcSocketStoreTests : BlobServerConformance
     protected override Task<IBlobStore> OpenOfferedAsync() => Task.FromResult<IBlobStore>(new FileBlobStore(new FileStoreOptions { Path = _root }));
 }
 
-/// <summary>A directory behind latency and a server, of which a fifth of the reads fail: with what stands before every store it keeps a store's promises.</summary>
-public sealed class FaultyGrpcStoreTests : BlobServerConformance
+/// <summary>gRPC over a directory under faults.</summary>
+public sealed class FaultyGrpcStoreTests() : BlobServerConformance(withFaults: true)
 {
-    private static readonly FaultPlan Plan = new()
-    {
-        Latency = TimeSpan.FromMilliseconds(0.5),
-        Jitter = TimeSpan.FromMilliseconds(1),
-        Unavailable = 0.08,
-        Throttled = 0.04,
-        Reset = 0.08,
-        Hole = 0.005,
-        HoleTime = TimeSpan.FromMilliseconds(50),
-        SparesWrites = true,
-    };
-
-    private static readonly ResilienceOptions Options = new() { Retries = 20, RetryDelayMin = TimeSpan.FromMilliseconds(1), RetryDelayMax = TimeSpan.FromMilliseconds(5) };
-
     private readonly string _root = Directory.CreateTempSubdirectory("faulty-grpc-store-").FullName;
-    private ResilientStore? _store;
 
     public override async Task DisposeAsync()
     {
-        if (_store is not null) await _store.DisposeAsync();
         await base.DisposeAsync();
         Directory.Delete(_root, recursive: true);
     }
 
-    protected override Task<IBlobStore> OpenOfferedAsync() =>
-        Task.FromResult<IBlobStore>(new FaultInjectingStore(new FileBlobStore(new FileStoreOptions { Path = _root }), new Random(1), TimeProvider.System) { Plan = Plan });
-
-    protected override async Task<IBlobStore> OpenViewAsync()
-    {
-        _store ??= new ResilientStore(await base.OpenViewAsync(), Options, TimeProvider.System, new Random(1), NullLogger.Instance);
-        return _store.Foreground;
-    }
+    protected override Task<IBlobStore> OpenOfferedAsync() => Task.FromResult<IBlobStore>(new FileBlobStore(new FileStoreOptions { Path = _root }));
 }
 
 /// <summary>gRPC over S3, against Ceph's RADOS Gateway.</summary>
 [Trait("Category", "Server")]
 public sealed class GrpcOverRgwTests : BlobServerConformance
+{
+    protected override async Task<IBlobStore> OpenOfferedAsync() => new S3BlobStore(await RgwBucket.NewAsync());
+}
+
+/// <summary>gRPC over S3 under faults.</summary>
+[Trait("Category", "Server")]
+public sealed class FaultyGrpcOverRgwTests() : BlobServerConformance(withFaults: true)
 {
     protected override async Task<IBlobStore> OpenOfferedAsync() => new S3BlobStore(await RgwBucket.NewAsync());
 }

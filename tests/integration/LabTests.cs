@@ -87,7 +87,7 @@ public class LabTests(ITestOutputHelper output)
     {
         RequireLab();
 
-        await AssertPassesAsync(Repository.PathOf("tests", "lab", "operate"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway), ("STORES", "local s3 grpc"));
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "operate"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway));
     }
 
     /// <summary>docs/getting-started.md prints what stands there.</summary>

@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using Gateway.Backends.File;
 using Gateway.Backends.Grpc;
+using Gateway.Backends.Rados;
 using Gateway.Backends.S3;
 
 namespace Gateway.Configuration;
@@ -9,7 +10,9 @@ namespace Gateway.Configuration;
 /// <summary>One store. The settings are those of its type; the others stay away.</summary>
 internal sealed record StoreSection
 {
-    /// <summary>"file", "s3" or "grpc".</summary>
+    private const string PoolElsewhere = "pool: this belongs to a store of type \"rados\"";
+
+    /// <summary>"file", "s3", "grpc" or "rados".</summary>
     public string Type { get; set; } = "";
 
     /// <summary>file: the directory, absolute; it must exist.</summary>
@@ -60,7 +63,28 @@ internal sealed record StoreSection
     /// <summary>grpc: a file that holds the bearer token and nothing else.</summary>
     public string? TokenFile { get; set; }
 
-    /// <summary>s3, grpc: seconds for one request. Default 20.</summary>
+    /// <summary>rados: the pool; it must exist.</summary>
+    public string? Pool { get; set; }
+
+    /// <summary>rados: the namespace in the pool. Default: the pool's own.</summary>
+    public string? Namespace { get; set; }
+
+    /// <summary>rados: a replicated pool for the index, where the pool is erasure-coded. Default: the pool.</summary>
+    public string? IndexPool { get; set; }
+
+    /// <summary>rados: the user without "client.". Default admin.</summary>
+    public string? User { get; set; }
+
+    /// <summary>rados: the cluster's configuration file. Default /etc/ceph/ceph.conf, unless monitors are given.</summary>
+    public string? ConfigurationFile { get; set; }
+
+    /// <summary>rados: the monitors' addresses, separated by commas. Default: those of the configuration file.</summary>
+    public string? Monitors { get; set; }
+
+    /// <summary>rados: a keyring with the user's key. Default: where the configuration file says.</summary>
+    public string? KeyringFile { get; set; }
+
+    /// <summary>s3, grpc, rados: seconds for one request. Default 20.</summary>
     public double? RequestTimeoutSeconds { get; set; }
 
     /// <summary>How requests are limited, repeated, and stopped while the store is away. Any type of store.</summary>
@@ -99,8 +123,23 @@ internal sealed record StoreSection
             ClientKeyFile = ClientKeyFile,
             TokenFile = TokenFile,
         };
-        // Kept within what a duration can hold; all of that is far out of its range.
-        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = TimeSpan.FromSeconds(Math.Clamp(seconds, -1, 1e6));
+        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = Seconds(seconds);
+        return options;
+    }
+
+    public RadosStoreOptions ToRadosOptions()
+    {
+        var options = new RadosStoreOptions
+        {
+            Pool = Pool ?? "",
+            Namespace = Namespace ?? "",
+            IndexPool = IndexPool,
+            ConfigurationFile = ConfigurationFile,
+            Monitors = Monitors,
+            KeyringFile = KeyringFile,
+        };
+        if (User is not null) options.User = User;
+        if (RequestTimeoutSeconds is { } seconds) options.RequestTimeout = Seconds(seconds);
         return options;
     }
 
@@ -109,27 +148,37 @@ internal sealed record StoreSection
         switch (Type)
         {
             case "file":
+                if (Pool is not null) yield return PoolElsewhere;
                 if (Path is null || !System.IO.Path.IsPathRooted(Path)) yield return "path: a file store needs an absolute path";
                 if (Address is not null) yield return "address: this belongs to a store of type \"grpc\"";
                 if (Bucket is not null || Endpoint is not null) yield return "bucket, endpoint: these belong to a store of type \"s3\"";
                 break;
             case "s3":
+                if (Pool is not null) yield return PoolElsewhere;
                 if (string.IsNullOrEmpty(Bucket)) yield return "bucket: an s3 store needs a bucket";
                 if (Path is not null) yield return "path: this belongs to a store of type \"file\"";
                 if (Address is not null) yield return "address: this belongs to a store of type \"grpc\"";
                 foreach (var fault in ToS3Options().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(JsonNamingPolicy.CamelCase.ConvertName))}: {fault.ErrorMessage}";
                 break;
             case "grpc":
+                if (Pool is not null) yield return PoolElsewhere;
                 if (Path is not null || Bucket is not null || Endpoint is not null) yield return "path, bucket, endpoint: these belong to stores of other types; a grpc store has an address";
                 foreach (var fault in ToGrpcOptions().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(NameOf))}: {fault.ErrorMessage}";
                 break;
+            case "rados":
+                if (Path is not null || Bucket is not null || Endpoint is not null || Address is not null) yield return "path, bucket, endpoint, address: these belong to stores of other types; a rados store has a pool";
+                foreach (var fault in ToRadosOptions().Validate(new ValidationContext(this, "store", null, null))) yield return $"{string.Join(", ", fault.MemberNames.Select(NameOf))}: {fault.ErrorMessage}";
+                break;
             default:
-                yield return $"type: '{Type}' is no type of store; use \"file\", \"s3\" or \"grpc\"";
+                yield return $"type: '{Type}' is no type of store; use \"file\", \"s3\", \"grpc\" or \"rados\"";
                 break;
         }
 
         foreach (var fault in Resilience.Faults()) yield return $"resilience.{fault}";
     }
+
+    /// <summary>Kept within what a duration can hold; all of that is far out of every range.</summary>
+    private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(Math.Clamp(seconds, -1, 1e6));
 
     /// <summary>The setting behind an option: durations are in seconds, and say so.</summary>
     private static string NameOf(string option) => JsonNamingPolicy.CamelCase.ConvertName(option) + (option == nameof(GrpcStoreOptions.RequestTimeout) ? "Seconds" : "");

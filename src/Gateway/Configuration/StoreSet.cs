@@ -1,6 +1,7 @@
 using Gateway.Backends.Core;
 using Gateway.Backends.File;
 using Gateway.Backends.Grpc;
+using Gateway.Backends.Rados;
 using Gateway.Backends.Resilience;
 using Gateway.Backends.S3;
 using Microsoft.Extensions.Logging;
@@ -79,6 +80,7 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
     private IBlobStore MakePlain(StoreSection section) => section.Type switch
     {
         "s3" => new S3BlobStore(section.ToS3Options(), time),
+        "rados" => new RadosBlobStore(section.ToRadosOptions(), time),
         "grpc" => new GrpcBlobStore(section.ToGrpcOptions(), time),
         _ => new FileBlobStore(section.ToFileOptions(), time),
     };

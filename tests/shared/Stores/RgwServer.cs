@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Gateway.Tests.Shared.Stores;
 
-/// <summary>One Ceph RADOS Gateway per test process, started on first use, with a directory of its own and nothing outside it.</summary>
+/// <summary>One Ceph cluster with a RADOS Gateway per test process, started on first use, with a directory of its own and nothing outside it.</summary>
 /// <remarks>
 /// The script that runs it stops when its standard input ends, so that no way of ending the tests, SIGKILL included, leaves daemons behind.
 /// Tests keep apart by a bucket each. The keys are made up and worth nothing.
@@ -49,6 +49,9 @@ public sealed class RgwServer
     /// <summary>Where its state is; the script's commands take it.</summary>
     public string DirectoryPath => _environment["CEPH_MINI_DIR"];
 
+    /// <summary>Of the cluster below, which has a pool named rbd.</summary>
+    public string ConfigurationFile => _environment["CEPH_CONF"];
+
     /// <summary>A file that holds the secret, as the store's options want it.</summary>
     public string SecretFile
     {
@@ -63,7 +66,7 @@ public sealed class RgwServer
     /// <summary>The server of this test process, on memory only. Never stopped before the process ends.</summary>
     public static Task<RgwServer> SharedAsync()
     {
-        lock (SharedLock) return _shared ??= StartAsync("--store", "memstore");
+        lock (SharedLock) return _shared ??= StartAsync("--store", "memstore", "--rbd");
     }
 
     /// <summary>A server of one's own, for tests that stop or pause it.</summary>
@@ -87,7 +90,7 @@ public sealed class RgwServer
     /// <summary>A bucket name that no other test of this process uses.</summary>
     public string NextBucketName() => $"test-{Environment.ProcessId}-{Interlocked.Increment(ref _buckets)}";
 
-    /// <summary>Runs "rgw-kill", "rgw-start", "rgw-pause" or "rgw-cont".</summary>
+    /// <summary>Runs "rgw-kill", "rgw-start", "rgw-pause", "rgw-cont", "osd-pause" or "osd-cont".</summary>
     public async Task ControlAsync(string command)
     {
         using var process = Process.Start(ScriptPath(), [command, "--dir", DirectoryPath]);
