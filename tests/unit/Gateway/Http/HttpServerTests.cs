@@ -10,6 +10,7 @@ using Grpc.Health.V1;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
+using HealthClient = Grpc.Health.V1.Health.HealthClient;
 
 namespace Gateway.Tests.Http;
 
@@ -99,7 +100,7 @@ public sealed class HttpServerTests : IAsyncLifetime
         var ring = await StartAsync();
         await UntilReadyzAsync("ok");
         using var channel = GrpcChannel.ForAddress("http://gateway", new GrpcChannelOptions { HttpHandler = Gateway.Tests.Live.UnixSockets.Handler(_gateway.SocketPath) });
-        var health = new Health.HealthClient(channel);
+        var health = new HealthClient(channel);
         Assert.Equal(HealthCheckResponse.Types.ServingStatus.Serving, (await health.CheckAsync(new HealthCheckRequest())).Status);
         mayRing.Reset();
         _gateway.Use(ring).Load(10, 0);
