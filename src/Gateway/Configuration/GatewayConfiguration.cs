@@ -27,6 +27,9 @@ internal sealed record GatewayConfiguration
     /// <summary>How the daemon is talked to.</summary>
     public ControlSection Control { get; set; } = new();
 
+    /// <summary>How the daemon is seen.</summary>
+    public TelemetrySection Telemetry { get; set; } = new();
+
     /// <summary>Where the daemon keeps what it has made and what 'target export' has added; absolute. Default /var/lib/tcmu-gateway.</summary>
     public string StateDirectory { get; set; } = "/var/lib/tcmu-gateway";
 
@@ -80,6 +83,7 @@ internal sealed record GatewayConfiguration
         left.AddRange(stores.Keys.Where(name => stores[name] != next.Stores.GetValueOrDefault(name)).Select(name => $"stores.{name}"));
         if (Journal != next.Journal) left.Add("journal");
         if (Control != next.Control) left.Add("control");
+        if (Telemetry != next.Telemetry) left.Add("telemetry");
         if (StateDirectory != next.StateDirectory) left.Add("stateDirectory");
         var none = new VolumeSection();
         var each = Volumes.Each.Keys.Union(next.Volumes.Each.Keys).ToDictionary(name => name, name => (Volumes.Each.GetValueOrDefault(name) ?? none) with
@@ -121,6 +125,7 @@ internal sealed record GatewayConfiguration
 
         foreach (var fault in Targets.Faults(Stores)) yield return $"targets.{fault}";
         foreach (var fault in Control.Faults()) yield return $"control.{fault}";
+        foreach (var fault in Telemetry.Faults()) yield return $"telemetry.{fault}";
         if (!Path.IsPathRooted(StateDirectory)) yield return "stateDirectory: must be an absolute path";
         if (Journal.Directory is null)
         {

@@ -39,6 +39,18 @@ internal sealed class WriterAuthority
         }
     }
 
+    /// <summary>How long it lasts without another look: zero once it has run out or ended; null without a lease.</summary>
+    public TimeSpan? Left
+    {
+        get
+        {
+            var until = Volatile.Read(ref _validUntil);
+            if (until == Unbounded) return null;
+            var now = _time.GetTimestamp();
+            return now < until ? _time.GetElapsedTime(now, until) : TimeSpan.Zero;
+        }
+    }
+
     /// <summary>
     /// True if nobody can have removed the record of a newer epoch yet (<see cref="EpochLook"/>): nobody else has served; or, without a lease, there
     /// was none a moment ago, in which <see cref="EpochSweeper.KeptEpochs"/> openings have no room.
