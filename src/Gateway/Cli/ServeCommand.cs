@@ -4,6 +4,7 @@ using Gateway.Control;
 using Gateway.Lio;
 using Gateway.Serving;
 using Gateway.Targets;
+using Gateway.Telemetry;
 using Gateway.Volumes.Leases;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -72,6 +73,8 @@ internal static class ServeCommand
         var events = new EventLog(TimeProvider.System);
         builder.Logging.AddProvider(events);
         builder.Services.AddSingleton(events);
+        builder.Services.AddSingleton<IMetricSource, DaemonMetricSource>();
+        builder.AddTelemetry(configuration.Telemetry, GatewayConfiguration.Variables());
         builder.Services.AddSingleton<GatewayService>();
         builder.Services.AddHostedService(s => s.GetRequiredService<GatewayService>());
         builder.Services.AddSingleton(new ExportBook(configuration.StateDirectory));

@@ -45,6 +45,20 @@ internal sealed class WriterAuthority
     /// </summary>
     public bool NothingIsSweptYet => Terms.HasLease ? IsValid : Volatile.Read(ref _lookedAt) is var at && at != 0 && _time.GetElapsedTime(at) < RecentLook;
 
+    /// <summary>How long it lasts from now on without another look; null: it has no end, or none is known. Not below zero.</summary>
+    public TimeSpan? Remaining
+    {
+        get
+        {
+            var until = Volatile.Read(ref _validUntil);
+            if (until == Unbounded) return null;
+            return IsValid ? _time.GetElapsedTime(_time.GetTimestamp(), until) : TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>What it is now.</summary>
+    public LeaseState State => IsRevoked ? LeaseState.Revoked : !Terms.HasLease ? LeaseState.None : IsValid ? LeaseState.Valid : LeaseState.Expired;
+
     /// <summary>True once it has ended for good.</summary>
     public bool IsRevoked => Volatile.Read(ref _validUntil) == Revoked;
 
