@@ -102,6 +102,9 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
 
     public BlockResult Readiness => _state;
 
+    /// <summary>How long it may still acknowledge if the store says nothing more: zero once that time is over, and commands are held; null without a lease.</summary>
+    public TimeSpan? LeaseLeft => _authority.Left;
+
     /// <summary>What it holds and has done, for people and metrics; each figure is read on its own.</summary>
     public VolumeStatistics Statistics
     {
@@ -120,9 +123,6 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
 
     /// <summary>Whether it may acknowledge.</summary>
     public LeaseState Lease => _authority.State;
-
-    /// <summary>How long it may acknowledge without another look at the store; null without a lease.</summary>
-    public TimeSpan? LeaseRemaining => _authority.Terms.HasLease ? _authority.Remaining : null;
 
     /// <summary>Bytes of blocks that memory keeps at most.</summary>
     public long CacheLimitBytes => _reader.CacheLimitBytes;

@@ -25,7 +25,7 @@ internal sealed class GatewayMetrics : BackgroundService
         VolumeMetrics.AddTo(book, source);
         SpaceMetrics.AddTo(book, source);
         StoreMetrics.AddTo(book, source, telemetry.Prices);
-        book.Begin("Traces").Counter("gateway.traces.dropped", "{trace}", "Commands whose trace was not kept, since there were too many at once.", [], () => [new Measurement<long>(tracing?.Dropped ?? 0)]);
+        book.Begin("Traces").Counter<long>("gateway.traces.dropped", "{trace}", "Commands whose trace was not kept, since there were too many at once.", [], () => (Measurement<long>[])[new(tracing?.Dropped ?? 0)]);
         Rows = book.Rows;
     }
 

@@ -37,7 +37,7 @@ internal static class VolumeMetrics
         volumes.Gauge("gateway.lease.state", "{volume}", "1 for the state that the volume's lease is in, 0 for the others.", [Tag.Volume, Tag.LeaseState],
             () => from d in Open(source) from state in Enum.GetValues<LeaseState>() select new Measurement<long>(d.Open.Lease == state ? 1 : 0, Tag.Of(Tag.Volume, d.Volume), Tag.Of(Tag.LeaseState, Tag.SnakeCase(state))));
         volumes.Gauge("gateway.lease.remaining", "s", "How long this gateway may still acknowledge without another look at the store. Nothing is reported without a lease.", ByVolume,
-            () => from d in Open(source) let left = d.Open.LeaseRemaining where left is not null select new Measurement<double>(left.Value.TotalSeconds, Tag.Of(Tag.Volume, d.Volume)));
+            () => from d in Open(source) let left = d.Open.LeaseLeft where left is not null select new Measurement<double>(left.Value.TotalSeconds, Tag.Of(Tag.Volume, d.Volume)));
     }
 
     private static void AddJournal(InstrumentBook.Section journal, IMetricSource source)

@@ -129,6 +129,15 @@ public sealed class RingDevice : IAsyncDisposable
         Volatile.Read(ref _commands), Volatile.Read(ref _completedCount), (int)(Volatile.Read(ref _commands) - Volatile.Read(ref _completedCount)),
         Volatile.Read(ref _faults), Volatile.Read(ref _taskManagementCount), Volatile.Read(ref _unknown), Volatile.Read(ref _doorbells), Volatile.Read(ref _wakes), _ring.UsedBytes, _ring.Mailbox.RingLengthBytes);
 
+    /// <summary>
+    /// For how long the oldest of the commands in flight has been so; zero if there are none. A look at each of them, of which the device's thread notices nothing: for
+    /// once a second, not for each command.
+    /// </summary>
+    public TimeSpan OldestInFlight => Statistics.InFlight > 0 && _inFlight.OldestTakenAt() is { } oldest ? _time.GetElapsedTime(oldest) : TimeSpan.Zero;
+
+    /// <summary>What changes with every pass of the device's thread; null while it sleeps, for want of work. A thread that hangs shows the same mark for long.</summary>
+    public long? PassMark => _completed.IsAsleep ? null : Volatile.Read(ref _passAt);
+
     /// <summary>What the commands of one kind have done. Times are exact to one pass over the ring, which takes and answers many at once.</summary>
     public CommandCounts Count(CommandKind kind) => _counters.Read(kind);
 
