@@ -11,7 +11,7 @@ public sealed class Browser : IAsyncLifetime
     private const string RequireVariable = "REQUIRE_CHROMIUM";
 
     private static readonly string[] Places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-    private static readonly string[] Arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+    private static readonly string[] Arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-lcd-text"];
 
     private IPlaywright? _playwright;
     private IBrowser? _browser;

@@ -13,6 +13,10 @@ namespace Gateway.Page.Tests;
 public sealed class OutageTests(Browser browser) : IClassFixture<Browser>, IAsyncLifetime
 {
     private const string Bucket = "disks";
+    private const int Width = 1180;
+    private const int Height = 1160;
+    private const int PhoneWidth = 390;
+    private const int PhoneHeight = 1500;
 
     /// <summary>Seconds of load before each picture; 'make screenshots' asks for more than a test needs.</summary>
     private static readonly TimeSpan LoadTime = TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("PAGE_LOAD_SECONDS") ?? "5", CultureInfo.InvariantCulture));
@@ -32,7 +36,7 @@ public sealed class OutageTests(Browser browser) : IClassFixture<Browser>, IAsyn
         try
         {
             await StartAsync(rgw);
-            await using var view = await browser.OpenAsync(_gateway.Address, height: 1000);
+            await using var view = await browser.OpenAsync(_gateway.Address, Width, Height);
             await view.UntilHealthAsync("healthy");
             await view.UntilAsync(async () => (await view.ChartAsync("Commands")).Value is not ("–" or "0/s"), "there is load");
             await view.Page.WaitForTimeoutAsync((float)LoadTime.TotalMilliseconds);
@@ -49,7 +53,7 @@ public sealed class OutageTests(Browser browser) : IClassFixture<Browser>, IAsyn
             await Assertions.Expect(view.Volume("local/scratch")).ToContainTextAsync("closed"); // The other store is as it was.
             await view.Page.WaitForTimeoutAsync((float)(LoadTime / 3).TotalMilliseconds);
             await ShootAsync(view, "page-outage");
-            await view.Page.SetViewportSizeAsync(390, 844);
+            await view.Page.SetViewportSizeAsync(PhoneWidth, PhoneHeight);
             await ShootAsync(view, "page-outage-phone");
 
             await rgw.ControlAsync("rgw-start");
@@ -79,11 +83,11 @@ public sealed class OutageTests(Browser browser) : IClassFixture<Browser>, IAsyn
         await _gateway.LoggedAsync(800);
     }
 
-    /// <summary>Writes a picture of the whole page beside the build's other products; the documentation has copies.</summary>
+    /// <summary>Writes a picture of what is seen beside the build's other products; the documentation has copies.</summary>
     private static async Task ShootAsync(ViewedPage view, string name)
     {
         await view.Page.Mouse.MoveAsync(0, 0);
-        await view.Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(Folder(), name + ".png"), FullPage = true, Animations = ScreenshotAnimations.Disabled });
+        await view.Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(Folder(), name + ".png"), Animations = ScreenshotAnimations.Disabled });
     }
 
     /// <summary>artifacts/screenshots: this assembly is below artifacts/bin.</summary>

@@ -142,7 +142,7 @@ public sealed class PageTests(Browser browser) : IClassFixture<Browser>, IAsyncL
     [InlineData(1100)]
     public async Task Page_OnANarrowScreen_NeedsNoScrollingToTheSide(int width)
     {
-        await StartAsync("local/a-volume-with-a-name-as-long-as-people-give-them-when-nobody-stops-them", "local/db");
+        await StartAsync("local/a-volume-with-a-name-as-long-as-people-give-them-if-not-stopped", "local/db");
         await using var view = await browser.OpenAsync(_gateway.Address, width, 740);
         await view.UntilHealthAsync("healthy");
 
