@@ -6,6 +6,7 @@ using Gateway.Http;
 using Gateway.Lio;
 using Gateway.Serving;
 using Gateway.Targets;
+using Gateway.Telemetry;
 using Gateway.Volumes.Leases;
 using Grpc.HealthCheck;
 using Microsoft.Extensions.DependencyInjection;
@@ -77,6 +78,8 @@ internal static class ServeCommand
         var events = new EventLog(TimeProvider.System);
         builder.Logging.AddProvider(events);
         builder.Services.AddSingleton(events);
+        builder.Services.AddSingleton<IMetricSource, DaemonMetricSource>();
+        builder.AddTelemetry(configuration.Telemetry, GatewayConfiguration.Variables());
         builder.Services.AddSingleton<GatewayService>();
         builder.Services.AddSingleton<HealthServiceImpl>();
         builder.Services.AddSingleton(s => new Watchdog(Environment.GetEnvironmentVariable, s.GetRequiredService<TimeProvider>()));

@@ -35,8 +35,11 @@ internal sealed record GatewayConfiguration
 
     /// <summary>Reads and checks a file, with what the environment says instead.</summary>
     /// <exception cref="ConfigurationException">It is missing or wrong; the message lists every fault.</exception>
-    public static GatewayConfiguration Load(string path) => ConfigurationReader.Read(path, Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
-        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "", StringComparer.Ordinal));
+    public static GatewayConfiguration Load(string path) => ConfigurationReader.Read(path, Variables());
+
+    /// <summary>The environment's variables by name.</summary>
+    public static IReadOnlyDictionary<string, string> Variables() => Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
+        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "", StringComparer.Ordinal);
 
     /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
     public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
@@ -152,6 +155,6 @@ internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutagePolicyConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutagePolicyConverter), typeof(OtlpProtocolConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

@@ -6,6 +6,7 @@ using Gateway.Health;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using OpenTelemetry.Metrics;
 
 namespace Gateway.Http;
 
@@ -14,7 +15,8 @@ namespace Gateway.Http;
 /// <param name="control">The daemon's status, as the control API has it.</param>
 /// <param name="events">What the daemon has logged.</param>
 /// <param name="history">What the charts show.</param>
-internal sealed class HttpEndpoints(HealthWatch health, ControlService control, EventLog events, SampleHistory history)
+/// <param name="meters">What Prometheus fetches; null: nothing.</param>
+internal sealed class HttpEndpoints(HealthWatch health, ControlService control, EventLog events, SampleHistory history, MeterProvider? meters = null)
 {
     /// <summary>Events of one answer.</summary>
     internal const int EventsMax = 200;
@@ -26,7 +28,7 @@ internal sealed class HttpEndpoints(HealthWatch health, ControlService control, 
     {
         routes.MapMethods("/livez", Reading, LivenessAsync);
         routes.MapMethods("/readyz", Reading, ReadinessAsync);
-        // A scrape endpoint for metrics has its place here: "/metrics".
+        if (meters is not null) routes.MapPrometheusScrapingEndpoint("/metrics", meters, configureBranchedPipeline: null, optionsName: null);
         routes.MapMethods("/api/status", Reading, context => JsonAsync(context, Views.Of(control.Now(), health.Latest, history), HttpJson.Default.StatusView));
         routes.MapMethods("/api/history", Reading, HistoryAsync);
         routes.MapMethods("/api/events", Reading, context => JsonAsync(context, Views.Of(events.After(AfterOf(context), EventsMax)), HttpJson.Default.EventsView));

@@ -29,7 +29,8 @@ internal sealed class GatewayService(
     ServeArguments arguments,
     TimeProvider time,
     IHostApplicationLifetime lifetime,
-    ILoggerFactory loggers) : BackgroundService
+    ILoggerFactory loggers,
+    CommandTracing? tracing = null) : BackgroundService
 {
     // Errno values that the writer of configfs' "enable" sees, negative as netlink carries them (asm-generic/errno-base.h, errno.h).
     private const int StatusNotFound = -2;
@@ -317,10 +318,12 @@ internal sealed class GatewayService(
     {
         lock (_reloadGate)
         {
-            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger);
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger, NewTracing(device));
             return (session, _sessions.TryAdd(device.Minor, session));
         }
     }
+
+    private Func<DeviceTracing>? NewTracing(UioDevice device) => tracing is null ? null : () => new DeviceTracing(tracing, device.Name.Path, new Random(HashCode.Combine(Environment.TickCount, device.Minor)));
 
     private async Task StartAsync(DeviceSession session, CancellationToken stoppingToken)
     {

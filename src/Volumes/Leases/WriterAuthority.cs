@@ -57,6 +57,9 @@ internal sealed class WriterAuthority
     /// </summary>
     public bool NothingIsSweptYet => Terms.HasLease ? IsValid : Volatile.Read(ref _lookedAt) is var at && at != 0 && _time.GetElapsedTime(at) < RecentLook;
 
+    /// <summary>What it is now.</summary>
+    public LeaseState State => IsRevoked ? LeaseState.Revoked : !Terms.HasLease ? LeaseState.None : IsValid ? LeaseState.Valid : LeaseState.Expired;
+
     /// <summary>True once it has ended for good.</summary>
     public bool IsRevoked => Volatile.Read(ref _validUntil) == Revoked;
 

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using Gateway.Backends.Core;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
@@ -27,7 +29,8 @@ internal sealed class FrameFetcher(
     RequestWindow window,
     VolumeOptions options,
     TimeProvider time,
-    ILogger logger) : IAsyncDisposable
+    ILogger logger,
+    VolumeMeasures measures) : IAsyncDisposable
 {
     /// <summary>Requests that commands wait for are cut there: several at once are faster than a long one.</summary>
     private const int ForegroundBytesMax = RangeBuffers.RangeBytesMax / 4;
@@ -81,7 +84,7 @@ internal sealed class FrameFetcher(
         }
 
         if (fresh.Count == 0) return 0;
-        foreach (var range in Group(fresh, operation is null)) Start(range);
+        foreach (var range in Group(fresh, operation)) Start(range);
         EndRun();
         return fresh.Count;
     }
@@ -106,8 +109,9 @@ internal sealed class FrameFetcher(
     }
 
     /// <summary>Puts neighbours together, by segment and place in it. What the cache file has comes from there, each by itself.</summary>
-    private List<FrameRange> Group(List<FrameFetch> frames, bool isBackground)
+    private List<FrameRange> Group(List<FrameFetch> frames, ReadOperation? operation)
     {
+        var (isBackground, trace, from) = (operation is null, operation?.Trace ?? default, time.GetTimestamp());
         var lengthMax = isBackground ? RangeBuffers.RangeBytesMax : ForegroundBytesMax;
         frames.Sort(static (a, b) => a.Location.Sequence != b.Location.Sequence
             ? a.Location.Sequence.CompareTo(b.Location.Sequence)
@@ -124,7 +128,7 @@ internal sealed class FrameFetcher(
             else
             {
                 var id = new SegmentId(places.EpochOf(frame.Location.Sequence), frame.Location.Sequence);
-                ranges.Add(new FrameRange(id, keys.Segment(id), FrameHeader.Seed(volume.Id, id), [frame], isInFile));
+                ranges.Add(new FrameRange(id, keys.Segment(id), FrameHeader.Seed(volume.Id, id), [frame], isInFile) { Trace = trace, From = from });
             }
         }
 
@@ -152,13 +156,22 @@ internal sealed class FrameFetcher(
 
     private async Task RunAsync(FrameRange range)
     {
+        // In its context the store is asked: what another machine does for a sampled command belongs to its trace.
+        using var span = range.Trace.Root is { } root ? CommandTracing.Source.StartActivity("cache fetch", ActivityKind.Internal, root.Context) : null;
+        if (span is not null) range.Trace = default; // It is noted already.
         var (error, reason, isTimeUp) = (BlockError.StoreUnavailable, "", false);
         try
         {
             using var deadline = Deadline();
             using var stopping = StopWith(deadline);
-            if (range.IsInFile && await TryReadFileAsync(range)) return;
+            if (range.IsInFile && await TryReadFileAsync(range))
+            {
+                measures.CacheFileFetches.Add(time.GetElapsedTime(range.From));
+                return;
+            }
+
             await ReadStoreAsync(range, deadline.Token);
+            measures.StoreFetches.Add(time.GetElapsedTime(range.From));
         }
         catch (BlobStoreException e)
         {
@@ -175,6 +188,7 @@ internal sealed class FrameFetcher(
         }
         finally
         {
+            range.Note(time.GetTimestamp());
             FailRest(range, error, reason, isTimeUp);
             EndRun();
         }
@@ -186,8 +200,14 @@ internal sealed class FrameFetcher(
         var buffer = RangeBuffers.Rent(frame.Location.FrameLengthBytes);
         var stored = buffer.AsMemory(0, frame.Location.FrameLengthBytes);
         var read = await file!.TryReadAsync(frame.Key, stored);
+        if (read == CacheFileRead.Done) range.Note(time.GetTimestamp());
         var served = read == CacheFileRead.Done && TryServe(range, frame, stored.Span);
-        if (read == CacheFileRead.Done && !served) file.Drop(frame.Key);
+        if (read == CacheFileRead.Done && !served)
+        {
+            measures.CacheFileCheckErrors.Add();
+            file.Drop(frame.Key);
+        }
+
         if (read != CacheFileRead.GivenUp) RangeBuffers.Return(buffer);
         return served;
     }
@@ -201,6 +221,7 @@ internal sealed class FrameFetcher(
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.Corrupt)
         {
+            measures.StoreCheckErrors.Add(range.Frames.Count);
             again.AddRange(range.Frames);
         }
 
@@ -215,6 +236,7 @@ internal sealed class FrameFetcher(
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.Corrupt)
             {
+                measures.StoreCheckErrors.Add();
                 Fail(range, frame, BlockError.Corrupt, e.Message);
             }
         }
@@ -242,12 +264,19 @@ internal sealed class FrameFetcher(
                 window.Leave(turn);
             }
 
+            range.Note(time.GetTimestamp());
             foreach (var frame in frames)
             {
                 var at = frame.Location.FrameOffsetBytes - start;
                 var stored = buffer.AsSpan(0, read)[Math.Min(at, read)..Math.Min(at + frame.Location.FrameLengthBytes, read)];
-                if (!TryServe(range, frame, stored)) bad.Add(frame);
-                else file?.Offer(frame.Key, stored);
+                if (TryServe(range, frame, stored))
+                {
+                    file?.Offer(frame.Key, stored);
+                    continue;
+                }
+
+                measures.StoreCheckErrors.Add();
+                bad.Add(frame);
             }
         }
         finally
@@ -283,6 +312,7 @@ internal sealed class FrameFetcher(
     {
         var waiters = Leave(frame);
         if (waiters.Count == 0) return; // Served already, or read ahead for nobody.
+        if (error == BlockError.Corrupt) measures.CorruptReads.Add(waiters.Count);
         if (reason.Length == 0) VolumeLog.FrameCorrupt(logger, volume.Name, frame.FirstLba, range.Blob.Value, frame.Location.FrameOffsetBytes);
         else VolumeLog.ReadFailed(logger, volume.Name, range.Blob.Value, reason);
         foreach (var (operation, need) in waiters) operation.Fail(need.Place, need.OffsetBytes, error, isTimeUp);
