@@ -76,14 +76,14 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         _completions = new CompletionGate(authority, FlushLedger.Of(recovered, options.Durability), options.CommandTimeout, time);
         _lease = new LeaseKeeper(background, _identity, authority, _completions, ((IUploadTarget)this).Fenced, time, random, newNonce, logger);
         var appended = recovered.Pending.Count > 0 ? recovered.Pending[^1].Header.EndPosition : _journal.Head;
-        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time);
+        _appender = new JournalAppender(_journal, this, _completions, epoch, recovered.NextWrite, appended, _record.BlockSizeBytes, options, time, Measures);
         _writer = new StoreWriter(background, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
-        _uploader = new SegmentUploader(_writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger);
-        _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger);
+        _uploader = new SegmentUploader(_writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger, Measures);
+        _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger, Measures);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(background, _writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger);
+        _housekeeper = new Housekeeper(background, _writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger, Measures);
         _housekeeper.Start();
         _reader.Start();
         _lease.Start();
@@ -102,6 +102,9 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
 
     public BlockResult Readiness => _state;
 
+    /// <summary>How long it may still acknowledge if the store says nothing more: zero once that time is over, and commands are held; null without a lease.</summary>
+    public TimeSpan? LeaseLeft => _authority.Left;
+
     /// <summary>What it holds and has done, for people and metrics; each figure is read on its own.</summary>
     public VolumeStatistics Statistics
     {
@@ -109,6 +112,31 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         {
             var (atOnce, fetched) = _reader.Blocks;
             return new VolumeStatistics(Math.Max(0, _journal.Head - _appender.TailPosition), _journal.CapacityBytes, atOnce, fetched, _reader.CachedBytes, GarbageShare);
+        }
+    }
+
+    /// <summary>What its parts have counted and timed.</summary>
+    public VolumeMeasures Measures { get; } = new();
+
+    /// <summary>Time since the oldest write was made that is not in the bucket yet; zero if there is none. What an earlier run left counts from the opening.</summary>
+    public TimeSpan OldestDirtyAge => _uploader.OldestAge;
+
+    /// <summary>Whether it may acknowledge.</summary>
+    public LeaseState Lease => _authority.State;
+
+    /// <summary>Bytes of blocks that memory keeps at most.</summary>
+    public long CacheLimitBytes => _reader.CacheLimitBytes;
+
+    /// <summary>What it takes in the bucket.</summary>
+    public VolumeSpace Space
+    {
+        get
+        {
+            lock (_gate)
+            {
+                var (segments, blobs) = (_bucket.Segments, _bucket.Blobs);
+                return new VolumeSpace(segments.Count, segments.LengthBytes - segments.DeadLengthBytes, segments.DeadLengthBytes, blobs.LengthBytes, segments.LiveBlocks * _record.BlockSizeBytes);
+            }
         }
     }
 

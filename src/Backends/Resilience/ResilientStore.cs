@@ -1,7 +1,9 @@
 using System.ComponentModel.DataAnnotations;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using Gateway.Backends.Core;
+using Gateway.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Polly;
 using Polly.Hedging;
@@ -119,9 +121,10 @@ public sealed class ResilientStore : IAsyncDisposable
             MaxRetryAttempts = options.Retries,
             ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is BlobStoreException { IsTransient: true, InnerException: not RefusedException }),
             DelayGenerator = args => ValueTask.FromResult<TimeSpan?>(DelayBefore(options, args.AttemptNumber, args.Outcome.Exception as BlobStoreException)),
-            OnRetry = _ =>
+            OnRetry = args =>
             {
                 Interlocked.Increment(ref _retries);
+                StoreSpan.Note("retry", args.Outcome.Exception);
                 return default;
             },
         }).Build();
@@ -190,6 +193,7 @@ public sealed class ResilientStore : IAsyncDisposable
     private async ValueTask<T> SendAsync<T>(Kind kind, Func<CancellationToken, ValueTask<T>> request, CancellationToken cancellationToken)
     {
         Interlocked.Increment(ref _attempts);
+        StoreSpan.Note("attempt", null);
         var rules = _rules;
         try
         {
@@ -225,7 +229,12 @@ public sealed class ResilientStore : IAsyncDisposable
             // The pipeline starts its second request as soon as the first has failed. That one would be a repetition without a delay: not here.
             if (pair.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
             var isSecond = !pair.IsFirst();
-            if (isSecond) Interlocked.Increment(ref _hedged);
+            if (isSecond)
+            {
+                Interlocked.Increment(ref _hedged);
+                StoreSpan.Note("hedge", null);
+            }
+
             var buffer = new byte[length];
             var sentAt = _time.GetTimestamp();
             try
@@ -335,7 +344,10 @@ public sealed class ResilientStore : IAsyncDisposable
 
         private Kind Place => isForeground ? Kind.None : Kind.Background;
 
-        public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
+        public ValueTask<int> ReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken) =>
+            StoreSpan.Start("get", Description) is { } span ? span.EndAsync(SendReadAsync(key, offsetBytes, destination, cancellationToken)) : SendReadAsync(key, offsetBytes, destination, cancellationToken);
+
+        private ValueTask<int> SendReadAsync(BlobKey key, long offsetBytes, Memory<byte> destination, CancellationToken cancellationToken)
         {
             if (!isForeground) return owner.AttemptAsync(ReadKind(destination.Length) | Kind.Background, token => _inner.ReadAsync(key, offsetBytes, destination, token), cancellationToken);
             var rules = owner._rules;

@@ -1,10 +1,14 @@
 using System.CommandLine;
 using Gateway.Configuration;
 using Gateway.Control;
+using Gateway.Health;
+using Gateway.Http;
 using Gateway.Lio;
 using Gateway.Serving;
 using Gateway.Targets;
+using Gateway.Telemetry;
 using Gateway.Volumes.Leases;
+using Grpc.HealthCheck;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
@@ -61,18 +65,26 @@ internal static class ServeCommand
         return builder;
     }
 
-    private static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level)
+    /// <summary>The whole daemon, ready to be started.</summary>
+    /// <param name="roots">Where the kernel is; null: here.</param>
+    internal static IHost BuildHost(GatewayConfiguration configuration, ServeArguments arguments, LogLevel level, KernelRoots? roots = null)
     {
         var builder = NewHostBuilder(level);
         builder.Services.AddSingleton<TimeProvider>(BootTimeProvider.Instance);
         builder.Services.AddSingleton(configuration);
         builder.Services.AddSingleton(arguments);
-        builder.Services.AddSingleton(new KernelRoots());
+        builder.Services.AddSingleton(roots ?? new KernelRoots());
         builder.Services.AddSingleton<StoreSet>();
         var events = new EventLog(TimeProvider.System);
         builder.Logging.AddProvider(events);
         builder.Services.AddSingleton(events);
+        builder.Services.AddSingleton<IMetricSource, DaemonMetricSource>();
+        builder.AddTelemetry(configuration.Telemetry, GatewayConfiguration.Variables());
         builder.Services.AddSingleton<GatewayService>();
+        builder.Services.AddSingleton<HealthServiceImpl>();
+        builder.Services.AddSingleton(s => new Watchdog(Environment.GetEnvironmentVariable, s.GetRequiredService<TimeProvider>()));
+        builder.Services.AddSingleton<HealthWatch>();
+        builder.Services.AddHostedService(s => s.GetRequiredService<HealthWatch>()); // Before the devices: it is stopped after them, and they may take their time.
         builder.Services.AddHostedService(s => s.GetRequiredService<GatewayService>());
         builder.Services.AddSingleton(new ExportBook(configuration.StateDirectory));
         builder.Services.AddSingleton(s => new LioReconciler(
@@ -81,7 +93,11 @@ internal static class ServeCommand
         builder.Services.AddHostedService(s => s.GetRequiredService<TargetKeeper>());
         builder.Services.AddSingleton<TargetAdmin>();
         builder.Services.AddSingleton<ControlService>();
-        builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>()));
+        builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>(), s.GetRequiredService<HealthServiceImpl>()));
+        builder.Services.AddSingleton<SampleHistory>();
+        builder.Services.AddHostedService(s => s.GetRequiredService<SampleHistory>());
+        builder.Services.AddSingleton<HttpEndpoints>();
+        builder.Services.AddHostedService(s => new HttpServer(configuration.Telemetry, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<HttpEndpoints>(), TimeProvider.System, s.GetRequiredService<ILoggerFactory>()));
         return builder.Build();
     }
 }

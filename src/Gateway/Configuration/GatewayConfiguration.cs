@@ -27,13 +27,19 @@ internal sealed record GatewayConfiguration
     /// <summary>How the daemon is talked to.</summary>
     public ControlSection Control { get; set; } = new();
 
+    /// <summary>How the daemon is seen.</summary>
+    public TelemetrySection Telemetry { get; set; } = new();
+
     /// <summary>Where the daemon keeps what it has made and what 'target export' has added; absolute. Default /var/lib/tcmu-gateway.</summary>
     public string StateDirectory { get; set; } = "/var/lib/tcmu-gateway";
 
     /// <summary>Reads and checks a file, with what the environment says instead.</summary>
     /// <exception cref="ConfigurationException">It is missing or wrong; the message lists every fault.</exception>
-    public static GatewayConfiguration Load(string path) => ConfigurationReader.Read(path, Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
-        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "", StringComparer.Ordinal));
+    public static GatewayConfiguration Load(string path) => ConfigurationReader.Read(path, Variables());
+
+    /// <summary>The environment's variables by name.</summary>
+    public static IReadOnlyDictionary<string, string> Variables() => Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
+        .ToDictionary(v => (string)v.Key, v => (string?)v.Value ?? "", StringComparer.Ordinal);
 
     /// <summary>The volume engine's options for one volume, or for any that has none of its own.</summary>
     public VolumeOptions ToVolumeOptions(VolumePath? volume = null) => new()
@@ -80,6 +86,7 @@ internal sealed record GatewayConfiguration
         left.AddRange(stores.Keys.Where(name => stores[name] != next.Stores.GetValueOrDefault(name)).Select(name => $"stores.{name}"));
         if (Journal != next.Journal) left.Add("journal");
         if (Control != next.Control) left.Add("control");
+        if (Telemetry != next.Telemetry) left.Add("telemetry");
         if (StateDirectory != next.StateDirectory) left.Add("stateDirectory");
         var none = new VolumeSection();
         var each = Volumes.Each.Keys.Union(next.Volumes.Each.Keys).ToDictionary(name => name, name => (Volumes.Each.GetValueOrDefault(name) ?? none) with
@@ -121,6 +128,7 @@ internal sealed record GatewayConfiguration
 
         foreach (var fault in Targets.Faults(Stores)) yield return $"targets.{fault}";
         foreach (var fault in Control.Faults()) yield return $"control.{fault}";
+        foreach (var fault in Telemetry.Faults()) yield return $"telemetry.{fault}";
         if (!Path.IsPathRooted(StateDirectory)) yield return "stateDirectory: must be an absolute path";
         if (Journal.Directory is null)
         {
@@ -147,6 +155,6 @@ internal sealed class DurabilityConverter() : JsonStringEnumConverter<Durability
     ReadCommentHandling = JsonCommentHandling.Skip,
     AllowTrailingCommas = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutagePolicyConverter)])]
+    Converters = [typeof(TakeoverPolicyConverter), typeof(DurabilityConverter), typeof(LongOutagePolicyConverter), typeof(OtlpProtocolConverter)])]
 [JsonSerializable(typeof(GatewayConfiguration))]
 internal sealed partial class ConfigurationJson : JsonSerializerContext;

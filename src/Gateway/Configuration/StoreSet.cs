@@ -14,6 +14,7 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
     private readonly Lock _gate = new();
     private volatile GatewayConfiguration _configuration = configuration;
     private readonly Dictionary<string, ResilientStore> _stores = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, RequestMeter> _meters = new(StringComparer.Ordinal);
 
     public IEnumerable<string> Names => _configuration.Stores.Keys.Order(StringComparer.Ordinal);
 
@@ -23,6 +24,15 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
         get
         {
             lock (_gate) return [.. _stores.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Key, s.Value.Health))];
+        }
+    }
+
+    /// <summary>What was asked of the stores that are in use, and their types.</summary>
+    public IReadOnlyList<(string Name, string Type, StoreHealth Health, RequestMeter Requests)> Metered
+    {
+        get
+        {
+            lock (_gate) return [.. _stores.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Key, _configuration.Stores[s.Key].Type, s.Value.Health, _meters[s.Key]))];
         }
     }
 
@@ -44,10 +54,12 @@ internal sealed class StoreSet(GatewayConfiguration configuration, TimeProvider 
                 throw new ConfigurationException($"There is no store '{name}' in the configuration. It knows: {string.Join(", ", Names)}.");
             if (!_stores.TryGetValue(name, out var store))
             {
-                var plain = MakePlain(section);
+                var meter = new RequestMeter();
+                var plain = new MeteringStore(MakePlain(section), meter, time);
                 var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("Gateway.Backends");
                 store = new ResilientStore(plain, section.Resilience.ToOptions(), time, new Random(Environment.ProcessId), logger);
                 _stores.Add(name, store);
+                _meters.Add(name, meter);
             }
 
             return store;

@@ -3,6 +3,8 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Gateway.Configuration;
+using Gateway.Http;
+using Grpc.HealthCheck;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -19,7 +21,8 @@ namespace Gateway.Control;
 /// <param name="started">When the devices are attached: until then the processor is theirs.</param>
 /// <param name="service">The API.</param>
 /// <param name="loggers">The daemon's.</param>
-internal sealed class ControlServer(GatewayConfiguration configuration, Task started, ControlService service, ILoggerFactory loggers) : BackgroundService
+/// <param name="health">The standard health service, served beside it.</param>
+internal sealed class ControlServer(GatewayConfiguration configuration, Task started, ControlService service, ILoggerFactory loggers, HealthServiceImpl? health = null) : BackgroundService
 {
     private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2"; // RFC 5280, 4.2.1.12.
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(1);
@@ -58,13 +61,10 @@ internal sealed class ControlServer(GatewayConfiguration configuration, Task sta
     private WebApplication Build()
     {
         var control = configuration.Control;
-        // An empty builder reads no file and no variable, and watches none.
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.Services.AddSingleton<IHostLifetime, NoLifetime>(); // Signals are the daemon's.
-        builder.Logging.SetMinimumLevel(LogLevel.Warning); // Every call and connection is logged below that.
-        builder.Logging.AddProvider(new Forward(loggers));
+        var builder = InnerWebHost.NewBuilder(loggers);
         builder.Services.AddGrpc(o => o.MaxReceiveMessageSize = 1 << 20);
         builder.Services.AddSingleton(service);
+        if (health is not null) builder.Services.AddSingleton(health);
         builder.WebHost.UseKestrelCore();
         if (control.Listen is not null) builder.WebHost.UseKestrelHttpsConfiguration();
         builder.Services.Configure<SocketTransportOptions>(o => o.CreateBoundListenSocket = end =>
@@ -84,6 +84,7 @@ internal sealed class ControlServer(GatewayConfiguration configuration, Task sta
         });
         var app = builder.Build();
         app.MapGrpcService<ControlService>();
+        if (health is not null) app.MapGrpcService<HealthServiceImpl>();
         return app;
     }
 
@@ -108,24 +109,6 @@ internal sealed class ControlServer(GatewayConfiguration configuration, Task sta
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         return chain.Build(certificate);
-    }
-
-    /// <summary>The web server's log, into the daemon's.</summary>
-    private sealed class Forward(ILoggerFactory loggers) : ILoggerProvider
-    {
-        public ILogger CreateLogger(string categoryName) => loggers.CreateLogger(categoryName);
-
-        public void Dispose()
-        {
-            // The factory is the daemon's.
-        }
-    }
-
-    private sealed class NoLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }
 

@@ -48,7 +48,7 @@ internal sealed class ControlService(GatewayService gateway, TargetAdmin targets
             {
                 Sequence = one.Sequence,
                 At = one.At.ToTimestamp(),
-                Level = one.Level switch { LogLevel.Warning => "warning", LogLevel.Error => "error", LogLevel.Critical => "critical", _ => "information" },
+                Level = one.LevelName,
                 Category = one.Category,
                 Id = one.Id.Id,
                 Name = one.Id.Name ?? "",
@@ -146,7 +146,8 @@ internal sealed class ControlService(GatewayService gateway, TargetAdmin targets
         LastWrite = info.LastWriteNumber,
     };
 
-    private Status Now()
+    /// <summary>The daemon as it is now.</summary>
+    internal Status Now()
     {
         using var process = Process.GetCurrentProcess();
         var status = new Status

@@ -4,7 +4,10 @@ using Microsoft.Extensions.Logging;
 namespace Gateway.Control;
 
 /// <summary>One thing that the daemon logged.</summary>
-internal sealed record LoggedEvent(long Sequence, DateTimeOffset At, LogLevel Level, string Category, EventId Id, string Message);
+internal sealed record LoggedEvent(long Sequence, DateTimeOffset At, LogLevel Level, string Category, EventId Id, string Message)
+{
+    public string LevelName => Level switch { LogLevel.Warning => "warning", LogLevel.Error => "error", LogLevel.Critical => "critical", _ => "information" };
+}
 
 /// <summary>Keeps the last things that the daemon logged, and hands them to whoever watches. Thread safe; nobody who watches slowly holds up a logger.</summary>
 internal sealed class EventLog(TimeProvider time) : ILoggerProvider
@@ -43,6 +46,12 @@ internal sealed class EventLog(TimeProvider time) : ILoggerProvider
         {
             lock (_gate) _watchers.Remove(channel);
         }
+    }
+
+    /// <summary>What came after one of them, of which the last <paramref name="max"/>.</summary>
+    public IReadOnlyList<LoggedEvent> After(long sequence, int max)
+    {
+        lock (_gate) return [.. _kept.Where(e => e.Sequence > sequence).TakeLast(max)];
     }
 
     public void Dispose()

@@ -4,11 +4,19 @@ using Microsoft.Extensions.Logging;
 namespace Gateway.Serving;
 
 /// <summary>One TCMU device being served: its ring and its target, from attach to detach. Reopens the ring when it breaks.</summary>
-internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuDeviceOpener opener, TimeSpan stopTimeout, TimeProvider time, ILogger logger) : IAsyncDisposable
+/// <param name="device">The device.</param>
+/// <param name="target">Its volume.</param>
+/// <param name="opener">Opens its ring.</param>
+/// <param name="stopTimeout">What commands in flight have at a stop.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Lifecycle.</param>
+/// <param name="newTracing">Decides, for each ring, which commands are traced; null: none are.</param>
+internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuDeviceOpener opener, TimeSpan stopTimeout, TimeProvider time, ILogger logger, Func<DeviceTracing>? newTracing = null) : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private Task _supervision = Task.CompletedTask;
     private volatile RingDevice? _ring;
+    private long _breaks;
 
     public UioDevice Device => device;
 
@@ -16,6 +24,9 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
 
     /// <summary>The ring that is being served; null before the first. Its counts begin anew when it breaks and is opened again.</summary>
     public RingDevice? Ring => _ring;
+
+    /// <summary>How often the ring broke and was opened anew.</summary>
+    public long RingBreaks => Volatile.Read(ref _breaks);
 
     /// <summary>Opens the ring and starts to serve it.</summary>
     /// <exception cref="IOException">The device cannot be opened.</exception>
@@ -35,7 +46,7 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
     private async Task<RingDevice> OpenRingAsync(CancellationToken cancellationToken)
     {
         var port = await opener.OpenAsync(device, cancellationToken);
-        var ring = new RingDevice(device.Name.ToString(), port, target, new RingDeviceOptions(), null, time, logger);
+        var ring = new RingDevice(device.Name.ToString(), port, target, new RingDeviceOptions { Tracing = newTracing?.Invoke() }, null, time, logger);
         await ring.StartAsync(cancellationToken);
         _ring = ring;
         return ring;
@@ -65,6 +76,7 @@ internal sealed class DeviceSession(UioDevice device, VolumeTarget target, TcmuD
             try
             {
                 var reason = await ring.RingBroken;
+                Interlocked.Increment(ref _breaks);
                 ring = await OpenRingAsync(_stop.Token);
                 ServingLog.RingReopened(logger, device.Name, reason);
             }

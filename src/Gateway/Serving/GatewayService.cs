@@ -12,7 +12,14 @@ using Microsoft.Extensions.Logging;
 namespace Gateway.Serving;
 
 /// <summary>Where the kernel shows its objects.</summary>
-internal sealed record KernelRoots(string Sysfs = "/sys", string Configfs = "/sys/kernel/config", string Dev = "/dev");
+internal sealed record KernelRoots(string Sysfs = "/sys", string Configfs = "/sys/kernel/config", string Dev = "/dev")
+{
+    /// <summary>Opens the ring of a node, given the length of its region; null: by UIO. A seam: tests play the kernel.</summary>
+    public Func<string, long, IRingPort>? OpenRing { get; init; }
+
+    /// <summary>Where the kernel's events come from; null: netlink. A seam, too.</summary>
+    public Func<INetlinkTransport>? Netlink { get; init; }
+}
 
 /// <summary>The daemon: attaches to every TCMU device of our subtype, those that are there at the start and those that come later.</summary>
 internal sealed class GatewayService(
@@ -22,7 +29,8 @@ internal sealed class GatewayService(
     ServeArguments arguments,
     TimeProvider time,
     IHostApplicationLifetime lifetime,
-    ILoggerFactory loggers) : BackgroundService
+    ILoggerFactory loggers,
+    CommandTracing? tracing = null) : BackgroundService
 {
     // Errno values that the writer of configfs' "enable" sees, negative as netlink carries them (asm-generic/errno-base.h, errno.h).
     private const int StatusNotFound = -2;
@@ -116,10 +124,10 @@ internal sealed class GatewayService(
     private async Task RunAsync(CancellationToken stoppingToken)
     {
         _discovery = new UioDiscovery(_files, roots.Sysfs, roots.Dev, time);
-        _opener = new TcmuDeviceOpener(_files, roots.Configfs, _discovery, time, _ringLogger);
+        _opener = new TcmuDeviceOpener(_files, roots.Configfs, _discovery, time, _ringLogger, roots.OpenRing);
         var module = new TcmuModule(_files, roots.Sysfs);
         if (module.CanReleaseNetlinkWaiters) module.ReleaseNetlinkWaiters(); // Those that a killed predecessor left without an answer.
-        await using var monitor = TcmuMonitor.Start(_ringLogger);
+        await using var monitor = roots.Netlink is { } netlink ? TcmuMonitor.Start(netlink(), _ringLogger) : TcmuMonitor.Start(_ringLogger);
         await RescanAsync(stoppingToken);
         if (arguments.ReadyFile is { } ready) await File.WriteAllTextAsync(ready, Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture) + "\n", stoppingToken);
         ServingLog.Serving(_logger, ThisProgram.Version, _sessions.Count);
@@ -310,10 +318,12 @@ internal sealed class GatewayService(
     {
         lock (_reloadGate)
         {
-            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger);
+            var session = new DeviceSession(device, NewTarget(device.Name), _opener, DrainTimeout, time, _ringLogger, NewTracing(device));
             return (session, _sessions.TryAdd(device.Minor, session));
         }
     }
+
+    private Func<DeviceTracing>? NewTracing(UioDevice device) => tracing is null ? null : () => new DeviceTracing(tracing, device.Name.Path, new Random(HashCode.Combine(Environment.TickCount, device.Minor)));
 
     private async Task StartAsync(DeviceSession session, CancellationToken stoppingToken)
     {

@@ -47,5 +47,18 @@ internal sealed class ServiceStatus : IDisposable
         }
     }
 
+    /// <summary>Says that we live: WATCHDOG=1. One that cannot be sent now is lost.</summary>
+    public void Ping()
+    {
+        try
+        {
+            _socket?.Send("WATCHDOG=1"u8);
+        }
+        catch (SocketException)
+        {
+            // As above; the next one comes soon.
+        }
+    }
+
     public void Dispose() => _socket?.Dispose();
 }

@@ -38,6 +38,7 @@ internal sealed class VolumeTarget(
     private volatile bool _needsPerson;
     private volatile BlockError _waitsFor;
     private volatile string _reason = "it is being opened"; // For people, while it is not open.
+    private volatile VolumeCondition _whileClosed = VolumeCondition.Opening;
     private bool _writeCacheEnabled = true;
     private Task _opening = Task.CompletedTask;
     private Task _refreshing = Task.CompletedTask;
@@ -67,7 +68,23 @@ internal sealed class VolumeTarget(
     }
 
     /// <summary>How the volume is served, for people.</summary>
-    public ServedVolume State => _opened.Task.IsCompletedSuccessfully ? new ServedVolume(device.Path, null, false) : new ServedVolume(device.Path, _reason, _waitsFor != BlockError.None);
+    public ServedVolume State => Volume is null ? new ServedVolume(device.Path, _reason, _waitsFor != BlockError.None) : Condition switch
+    {
+        VolumeCondition.Standby => new ServedVolume(device.Path, "another gateway has taken it over", true),
+        VolumeCondition.Offline => new ServedVolume(device.Path, "it is offline, as its local disk failed; the log says how. Mend the disk, and restart this gateway", false),
+        _ => new ServedVolume(device.Path, null, false),
+    };
+
+    /// <summary>The same, for machines.</summary>
+    public VolumeCondition Condition => Volume is not { } volume ? (_waitsFor != BlockError.None ? VolumeCondition.Standby : _whileClosed) : volume.Readiness.Error switch
+    {
+        BlockError.None => volume.LeaseLeft == TimeSpan.Zero ? VolumeCondition.LeaseRunOut : VolumeCondition.Serving,
+        BlockError.Standby => VolumeCondition.Standby,
+        _ => VolumeCondition.Offline,
+    };
+
+    /// <summary>How long a command may wait for one thing: the volume's opening, journal space, or the store.</summary>
+    public TimeSpan CommandTimeout => options.CommandTimeout;
 
     /// <summary>The volume, once it is open.</summary>
     public Volume? Volume => _opened.Task.IsCompletedSuccessfully ? _opened.Task.GetAwaiter().GetResult() : null;
@@ -312,6 +329,7 @@ internal sealed class VolumeTarget(
                 attempt = null;
                 _waitsFor = BlockError.None;
                 _needsPerson = e is not BlobStoreException { IsTransient: true } and not VolumeException { Kind: VolumeErrorKind.LocalDisk };
+                _whileClosed = e is BlobStoreException { IsTransient: true } ? VolumeCondition.StoreAway : VolumeCondition.NotOpen;
                 _reason = e.Message;
                 ServingLog.NotOpen(logger, device, delay, e.Message);
             }

@@ -15,7 +15,8 @@ namespace Gateway.Tcmu;
 /// <param name="discovery">Finds the node.</param>
 /// <param name="time">Clock of waits.</param>
 /// <param name="logger">Where to log.</param>
-public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, UioDiscovery discovery, TimeProvider time, ILogger logger)
+/// <param name="openNode">Opens the ring of a node, given the length of its region; null: by UIO.</param>
+public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, UioDiscovery discovery, TimeProvider time, ILogger logger, Func<string, long, IRingPort>? openNode = null)
 {
     /// <summary>Times a reset or an unblocking is tried.</summary>
     public const int ActionAttemptsMax = 5;
@@ -29,7 +30,7 @@ public sealed class TcmuDeviceOpener(IKernelFiles files, string configfsRoot, Ui
     public async Task<IRingPort> OpenAsync(UioDevice device, CancellationToken cancellationToken)
     {
         var node = await discovery.WaitForNodeAsync(device, cancellationToken);
-        return await OpenAsync(new TcmuBackstore(files, configfsRoot, device.Name), () => UioPort.Open(node, device.MapLengthBytes), cancellationToken);
+        return await OpenAsync(new TcmuBackstore(files, configfsRoot, device.Name), () => (openNode ?? UioPort.Open)(node, device.MapLengthBytes), cancellationToken);
     }
 
     /// <summary>The steps, with the opening given.</summary>

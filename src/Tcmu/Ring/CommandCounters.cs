@@ -1,4 +1,4 @@
-using System.Numerics;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 
 namespace Gateway.Tcmu;
@@ -26,56 +26,15 @@ public enum CommandKind
 /// <param name="Latencies">From when they were taken off the ring to their answer: a count for each bucket of <see cref="LatencyBuckets"/>.</param>
 public sealed record CommandCounts(long Commands, long Bytes, long Errors, IReadOnlyList<long> Latencies);
 
-/// <summary>Buckets of times, four for each doubling: a time is known to a fifth or better.</summary>
-public static class LatencyBuckets
-{
-    private const int SubBits = 2;
-
-    /// <summary>The first covers up to 1,024 ns, the last everything from about 2,300 s on.</summary>
-    public const int Count = 128;
-
-    private const int FirstBits = 10;
-
-    /// <summary>The bucket of a time in nanoseconds.</summary>
-    public static int Of(long nanoseconds)
-    {
-        if (nanoseconds < 1 << FirstBits) return 0;
-        var bits = BitOperations.Log2((ulong)nanoseconds);
-        var sub = (int)(nanoseconds >> (bits - SubBits)) & ((1 << SubBits) - 1);
-        return Math.Min(Count - 1, ((bits - FirstBits) << SubBits) + sub + 1);
-    }
-
-    /// <summary>The upper end of a bucket in nanoseconds.</summary>
-    public static long UpperNanoseconds(int bucket)
-    {
-        if (bucket == 0) return 1 << FirstBits;
-        var (bits, sub) = (((bucket - 1) >> SubBits) + FirstBits, (bucket - 1) & ((1 << SubBits) - 1));
-        return (1L << bits) + ((sub + 1L) << (bits - SubBits));
-    }
-
-    /// <summary>The time within which a share of the commands was answered, in nanoseconds; 0 if there were none.</summary>
-    /// <param name="counts">Commands for each bucket, the difference of two readings, say.</param>
-    /// <param name="share">0.5 for the median.</param>
-    public static long Percentile(ReadOnlySpan<long> counts, double share)
-    {
-        long total = 0;
-        foreach (var count in counts) total += count;
-        if (total == 0) return 0;
-        var wanted = (long)Math.Ceiling(total * share);
-        for (var i = 0; i < counts.Length; i++)
-        {
-            wanted -= counts[i];
-            if (wanted <= 0) return UpperNanoseconds(i);
-        }
-
-        return UpperNanoseconds(Count - 1);
-    }
-}
-
 /// <summary>Counts of one device, written by its thread alone, read by any.</summary>
 internal sealed class CommandCounters
 {
+    /// <summary>Kinds of sense data that are told apart; the table of SPC-5 has fewer that we use.</summary>
+    private const int SensesMax = 64;
+
     private readonly Counter[] _kinds = [new(), new(), new(), new()];
+    private readonly long[] _waits = new long[LatencyBuckets.Count];
+    private readonly Dictionary<SenseData, long> _senses = []; // Locked: an error is no hot path.
 
     /// <summary>True if commands were answered in the pass that took them: their time is known when it ends.</summary>
     public bool HasPass { get; private set; }
@@ -111,8 +70,33 @@ internal sealed class CommandCounters
         var counter = _kinds[(int)KindOf(command.Cdb[0])];
         Volatile.Write(ref counter.Commands, counter.Commands + 1);
         Volatile.Write(ref counter.Bytes, counter.Bytes + (command.DataInLengthBytes ?? command.Data.LengthBytes));
-        if (command.Status != ScsiStatus.Good) Volatile.Write(ref counter.Errors, counter.Errors + 1);
+        if (command.Status != ScsiStatus.Good) AddError(counter, command);
         return counter;
+    }
+
+    private void AddError(Counter counter, ScsiCommand command)
+    {
+        Volatile.Write(ref counter.Errors, counter.Errors + 1);
+        if (command.Status != ScsiStatus.CheckCondition) return;
+        var sense = new SenseData(command.Sense.Key, command.Sense.Asc, command.Sense.Ascq);
+        lock (_senses)
+        {
+            if (_senses.Count < SensesMax || _senses.ContainsKey(sense)) _senses[sense] = _senses.GetValueOrDefault(sense) + 1;
+        }
+    }
+
+    /// <summary>Commands that were taken in one pass had been on the ring for so long, at most.</summary>
+    public void AddWaits(long nanoseconds, long commands)
+    {
+        ref var count = ref _waits[LatencyBuckets.Of(nanoseconds)];
+        Volatile.Write(ref count, count + commands);
+    }
+
+    public long[] ReadWaits() => (long[])_waits.Clone();
+
+    public (SenseData Sense, long Commands)[] ReadSenses()
+    {
+        lock (_senses) return [.. _senses.Select(s => (s.Key, s.Value))];
     }
 
     public CommandCounts Read(CommandKind kind)

@@ -43,6 +43,9 @@ internal sealed class CommandRing
     /// <summary>The region's layout.</summary>
     public Mailbox Mailbox => _mailbox;
 
+    /// <summary>Bytes between what was answered and what the producer has published, as last seen. Any thread.</summary>
+    public int UsedBytes => Distance(_published, _head);
+
     /// <summary>True if the producer has published more than was taken. Cheap: for the last look before sleeping.</summary>
     public bool HasNew => Volatile.Read(ref _memory.Field(Mailbox.CmdHeadOffset)) != (uint)_cursor;
 

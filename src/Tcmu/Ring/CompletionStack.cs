@@ -16,6 +16,9 @@ internal sealed class CompletionStack(EventSignal wake)
 
     public bool IsEmpty => Volatile.Read(ref _top) is null;
 
+    /// <summary>Any thread: true if the consumer sleeps, or is about to.</summary>
+    public bool IsAsleep => Volatile.Read(ref _asleep) != 0;
+
     /// <summary>Any thread: queues a finished command.</summary>
     public void Push(RingCommand command)
     {

@@ -1,6 +1,6 @@
 namespace Gateway.Tcmu;
 
-/// <summary>The commands taken and not yet answered, by cmd_id. Not thread safe.</summary>
+/// <summary>The commands taken and not yet answered, by cmd_id. Not thread safe, but for <see cref="OldestTakenAt"/>.</summary>
 /// <remarks>Two levels, as the kernel gives out the lowest free ids: a device that has 128 commands in flight uses one leaf of 2 KiB.</remarks>
 internal sealed class InFlightTable
 {
@@ -31,6 +31,17 @@ internal sealed class InFlightTable
             foreach (var command in leaf ?? [])
                 if (command is not null) commands.Add(command);
         return commands;
+    }
+
+    /// <summary>When the oldest of them was taken, by the device's clock; null if none is seen. Any thread: what comes and goes meanwhile is seen or not.</summary>
+    /// <remarks>A command's slot is written after its time (a reference is stored with release semantics), so the time is never one of its earlier life alone.</remarks>
+    public long? OldestTakenAt()
+    {
+        long? oldest = null;
+        foreach (var leaf in _leaves)
+            foreach (var command in leaf ?? [])
+                if (command is not null && !(command.TakenAt >= oldest)) oldest = command.TakenAt;
+        return oldest;
     }
 
     public void Remove(RingCommand command)

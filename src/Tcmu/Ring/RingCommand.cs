@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 
 namespace Gateway.Tcmu;
@@ -20,6 +21,9 @@ internal sealed class RingCommand
 
     /// <summary>When it was taken off the ring, by the device's clock.</summary>
     public long TakenAt { get; set; }
+
+    /// <summary>What it waits for on its way.</summary>
+    public CommandTrace Trace { get; } = new();
 
     /// <summary>Cancels the present execution. Kept for the next ones until it has been cancelled: a command costs none of its own.</summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Tcmu.Interop;
 using Microsoft.Extensions.Logging;
@@ -43,6 +45,7 @@ public sealed class RingDevice : IAsyncDisposable
     private readonly CommandRing _ring;
     private readonly IScsiTarget _target;
     private readonly IBurstTarget? _bursts;
+    private readonly DeviceTracing? _tracing;
     private readonly RingDeviceOptions _options;
     private readonly TaskManagementHandler? _taskManagement;
     private readonly TimeProvider _time;
@@ -69,6 +72,8 @@ public sealed class RingDevice : IAsyncDisposable
     private long _batchDataBytes;
     private readonly CommandCounters _counters = new();
     private long _passAt;
+    private long _waited;
+    private bool _slept;
     private long _commands;
     private long _completedCount;
     private long _faults;
@@ -92,6 +97,7 @@ public sealed class RingDevice : IAsyncDisposable
         (_name, _port, _target, _options, _taskManagement, _time, _logger) = (name, port, target, options, taskManagement, time, logger);
         _completed = new CompletionStack(_wake);
         _bursts = target as IBurstTarget;
+        _tracing = options.Tracing;
         try
         {
             _ring = new CommandRing(port.Memory);
@@ -121,10 +127,25 @@ public sealed class RingDevice : IAsyncDisposable
     /// <summary>Counts, each read on its own.</summary>
     public RingStatistics Statistics => new(
         Volatile.Read(ref _commands), Volatile.Read(ref _completedCount), (int)(Volatile.Read(ref _commands) - Volatile.Read(ref _completedCount)),
-        Volatile.Read(ref _faults), Volatile.Read(ref _taskManagementCount), Volatile.Read(ref _unknown), Volatile.Read(ref _doorbells), Volatile.Read(ref _wakes));
+        Volatile.Read(ref _faults), Volatile.Read(ref _taskManagementCount), Volatile.Read(ref _unknown), Volatile.Read(ref _doorbells), Volatile.Read(ref _wakes), _ring.UsedBytes, _ring.Mailbox.RingLengthBytes);
+
+    /// <summary>
+    /// For how long the oldest of the commands in flight has been so; zero if there are none. A look at each of them, of which the device's thread notices nothing: for
+    /// once a second, not for each command.
+    /// </summary>
+    public TimeSpan OldestInFlight => Statistics.InFlight > 0 && _inFlight.OldestTakenAt() is { } oldest ? _time.GetElapsedTime(oldest) : TimeSpan.Zero;
+
+    /// <summary>What changes with every pass of the device's thread; null while it sleeps, for want of work. A thread that hangs shows the same mark for long.</summary>
+    public long? PassMark => _completed.IsAsleep ? null : Volatile.Read(ref _passAt);
 
     /// <summary>What the commands of one kind have done. Times are exact to one pass over the ring, which takes and answers many at once.</summary>
     public CommandCounts Count(CommandKind kind) => _counters.Read(kind);
+
+    /// <summary>How long commands had been on the ring when they were taken, at most: a count for each bucket of <see cref="LatencyBuckets"/>.</summary>
+    public IReadOnlyList<long> Waits => _counters.ReadWaits();
+
+    /// <summary>Commands that ended in CHECK CONDITION, by key, ASC and ASCQ.</summary>
+    public IReadOnlyList<(SenseData Sense, long Commands)> Senses => _counters.ReadSenses();
 
     /// <summary>Starts to take commands. Once.</summary>
     public Task StartAsync(CancellationToken cancellationToken)
@@ -198,7 +219,11 @@ public sealed class RingDevice : IAsyncDisposable
             while (!_stopping || _inFlight.Count > 0)
             {
                 if (_givingUp && !_gaveUp) GiveUp();
+                var before = _passAt;
                 _passAt = _time.GetTimestamp(); // For all that this pass takes and answers: one look at the clock, not two for each command.
+                // Up to now since the last pass began to look. When it slept, the doorbell woke it: how long that took cannot be seen from here.
+                _waited = _slept || before == 0 ? 0 : Nanoseconds(before, _passAt);
+                _slept = false;
                 var worked = AnswerCompleted();
                 worked |= TakeEntries();
                 Flush();
@@ -223,6 +248,7 @@ public sealed class RingDevice : IAsyncDisposable
     {
         var worked = false;
         var inBurst = false;
+        var before = _commands;
         try
         {
             while (_taking && !_stopping && !BatchIsFull && _ring.TryTake(out var entry, out var bytes, out var offset))
@@ -255,7 +281,10 @@ public sealed class RingDevice : IAsyncDisposable
         finally
         {
             if (inBurst) _bursts!.EndBurst();
+            if (_tracing is not null) DeviceTracing.EndOfPass();
         }
+
+        if (_commands > before) _counters.AddWaits(_waited, _commands - before);
 
         if (inBurst) AnswerCompleted(); // What a burst ends with belongs to this pass, not to the next one's answers.
         return worked;
@@ -268,6 +297,7 @@ public sealed class RingDevice : IAsyncDisposable
         command.TakenAt = _passAt;
         CommandEntry.CopyRequest(entry, offset, _ring.Mailbox, _port.Memory.Address, command.Scsi);
         _inFlight.Add(command);
+        _tracing?.Begin(command.Trace);
         Volatile.Write(ref _commands, _commands + 1);
         Execute(command);
     }
@@ -351,11 +381,24 @@ public sealed class RingDevice : IAsyncDisposable
         if (_publishing) _ring.Complete(command.CmdId, command.Scsi);
         if (command.TakenAt == _passAt) _counters.AddOfPass(command.Scsi);
         else _counters.Add(command.Scsi, Nanoseconds(command.TakenAt, _passAt));
+        if (_tracing is not null && _tracing.IsKept(command.Trace, _passAt - command.TakenAt)) EndTrace(command, _tracing);
         _inFlight.Remove(command);
         Volatile.Write(ref _completedCount, _completedCount + 1);
         if (_pool.Count >= PooledCommandsMax) return;
         command.Renew();
         _pool.Push(command);
+    }
+
+    private void EndTrace(RingCommand command, DeviceTracing tracing)
+    {
+        var scsi = command.Scsi;
+        var outcome = scsi.Status switch
+        {
+            ScsiStatus.Good => null,
+            ScsiStatus.CheckCondition => string.Create(CultureInfo.InvariantCulture, $"{scsi.Sense.Key} {scsi.Sense.Asc:X2}h/{scsi.Sense.Ascq:X2}h"),
+            _ => scsi.Status.ToString(),
+        };
+        tracing.End(command.Trace, scsi.Cdb[0], outcome, command.TakenAt, _time.GetTimestamp());
     }
 
     private bool BatchIsFull => _batchCommands >= _options.BatchCommandsMax || _batchDataBytes >= _options.BatchDataMaxBytes;
@@ -410,6 +453,7 @@ public sealed class RingDevice : IAsyncDisposable
 
         var (doorbell, wake) = Poller.Wait(_doorbellFailed ? null : _port.Doorbell, _wake.Descriptor);
         _completed.EndSleep();
+        _slept = true;
         _wakes++;
         if (wake != Readiness.None) _wake.Clear();
         if (doorbell != Readiness.None) ClearDoorbell(doorbell);

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Gateway.Diagnostics;
 
 namespace Gateway.Tcmu;
 
@@ -14,4 +15,7 @@ public sealed record RingDeviceOptions
 
     /// <summary>How long the thread looks at the ring, spinning, before it sleeps. Default 0: not at all. Costs a core while I/O comes steadily.</summary>
     public TimeSpan BusyPoll { get; set; } = TimeSpan.Zero;
+
+    /// <summary>Which commands are traced. Default null: none, and none takes notes.</summary>
+    public DeviceTracing? Tracing { get; set; }
 }

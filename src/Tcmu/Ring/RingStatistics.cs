@@ -9,5 +9,7 @@ namespace Gateway.Tcmu;
 /// <param name="UnknownEntries">Entries not understood.</param>
 /// <param name="Doorbells">Doorbell writes: batches of answers.</param>
 /// <param name="Wakes">Times the thread woke from sleep.</param>
+/// <param name="UsedBytes">Bytes of the ring with entries that are not answered.</param>
+/// <param name="LengthBytes">Bytes of the ring.</param>
 public readonly record struct RingStatistics(
-    long Commands, long Completed, int InFlight, long Faults, long TaskManagement, long UnknownEntries, long Doorbells, long Wakes);
+    long Commands, long Completed, int InFlight, long Faults, long TaskManagement, long UnknownEntries, long Doorbells, long Wakes, int UsedBytes, int LengthBytes);

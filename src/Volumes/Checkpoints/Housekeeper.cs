@@ -77,7 +77,8 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
         VolumeOptions options,
         TimeProvider time,
         Func<Guid> newNonce,
-        ILogger logger)
+        ILogger logger,
+        VolumeMeasures measures)
     {
         _store = store;
         _writer = writer;
@@ -91,7 +92,7 @@ internal sealed class Housekeeper : IRemovalTarget, IAsyncDisposable
         _time = time;
         _logger = logger;
         _checkpointer = new Checkpointer(writer, volume, keys, epoch, index, gate, commits, loader, newNonce, logger);
-        _cleaner = new Cleaner(store, volume, keys, index, gate, loader, uploader, options, time, newNonce, logger);
+        _cleaner = new Cleaner(store, volume, keys, index, gate, loader, uploader, options, time, newNonce, logger, measures);
         _verifier = new SegmentVerifier(store, volume, keys, index, gate, loader, logger);
         _remover = new Remover(store, writer, volume, options, time, this, logger);
         _sweeper = new Sweeper(store, keys, epoch, index, gate);

@@ -31,7 +31,8 @@ internal sealed class Cleaner(
     VolumeOptions options,
     TimeProvider time,
     Func<Guid> newNonce,
-    ILogger logger)
+    ILogger logger,
+    VolumeMeasures measures)
 {
     private const int GapMaxBytes = 64 << 10;
     private const int RangeMaxBytes = 8 << 20;
@@ -85,10 +86,12 @@ internal sealed class Cleaner(
                 // It stays as it is, with what can still be read of it.
                 _damaged.Add(victim.Sequence);
                 _excluded.Add(victim.Sequence);
+                measures.CleaningFailures.Add();
                 VolumeLog.CleanFailed(logger, volume.Name, victim.Sequence, e.Message);
             }
         }
 
+        measures.CleanedBytes.Add(bytes);
         if (survivors.Count > 0)
         {
             survivors.Sort(static (a, b) => a.Lba.CompareTo(b.Lba));
@@ -110,6 +113,7 @@ internal sealed class Cleaner(
         }
 
         foreach (var victim in victims) _excluded.Add(victim.Sequence);
+        measures.CleanedSegments.Add(victims.Count);
         VolumeLog.Cleaned(logger, volume.Name, victims.Count, survivors.Count, bytes);
         await _pace.TakeAsync(bytes, cancellationToken);
         return true;

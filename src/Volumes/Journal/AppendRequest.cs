@@ -1,4 +1,5 @@
 using System.Threading.Tasks.Sources;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 
 namespace Gateway.Volumes.Journal;
@@ -28,6 +29,12 @@ internal sealed class AppendRequest(Action<AppendRequest> giveBack, Action cance
     /// <summary>When it arrived, in the time provider's timestamps.</summary>
     public long ArrivedAt { get; private set; }
 
+    /// <summary>Where its stages are noted.</summary>
+    public TraceHandle Trace { get; private set; }
+
+    /// <summary>For one that waits for a flush: since when.</summary>
+    public long WaitsFrom { get; set; }
+
     /// <summary>For one that waits for a flush: the position that must be durable.</summary>
     public long DurableTarget { get; set; }
 
@@ -40,6 +47,7 @@ internal sealed class AppendRequest(Action<AppendRequest> giveBack, Action cance
     public ValueTask<BlockResult> Begin(BlockRange range, ScatterList? source, bool forceUnitAccess, long now, CancellationToken cancellationToken)
     {
         (Range, Source, ForceUnitAccess, ArrivedAt, DurableTarget) = (range, source, forceUnitAccess, now, 0);
+        (Trace, WaitsFrom) = (TraceHandle.Current, now);
         _cancellation = cancellationToken;
         return new ValueTask<BlockResult>(this, _core.Version);
     }

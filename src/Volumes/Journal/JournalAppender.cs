@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Leases;
 
@@ -47,6 +48,7 @@ internal sealed class JournalAppender : IAsyncDisposable
     private readonly JournalFlusher _flusher;
     private readonly TimeProvider _time;
     private readonly TimeSpan _timeout;
+    private readonly VolumeMeasures _measures;
     private readonly long _epoch;
     private readonly int _batchDataMaxBytes;
 
@@ -83,8 +85,10 @@ internal sealed class JournalAppender : IAsyncDisposable
     /// <param name="blockLengthBytes">Logical block length.</param>
     /// <param name="options">Durability, deadline, high-water mark.</param>
     /// <param name="time">The clock.</param>
-    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, long appendedPosition, int blockLengthBytes, VolumeOptions options, TimeProvider time)
+    /// <param name="measures">Takes counts and times.</param>
+    public JournalAppender(JournalFile journal, IJournalSink sink, CompletionGate completions, long epoch, long nextWrite, long appendedPosition, int blockLengthBytes, VolumeOptions options, TimeProvider time, VolumeMeasures measures)
     {
+        _measures = measures;
         _journal = journal;
         _sink = sink;
         _completions = completions;
@@ -97,7 +101,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         _encoder = new BatchEncoder(blockLengthBytes);
         _padding = new BatchEncoder(blockLengthBytes);
         _pressure = new BackPressure(journal.CapacityBytes, options.HighWaterPercent, time);
-        _flusher = new JournalFlusher(journal, options.Durability, _timeout, time, completions, FailJournal, sink.BucketNeeded) { AppendedPosition = appendedPosition };
+        _flusher = new JournalFlusher(journal, options.Durability, _timeout, time, completions, FailJournal, sink.BucketNeeded, measures) { AppendedPosition = appendedPosition };
         _spaceTimer = time.CreateTimer(static signal => ((AsyncSignal)signal!).Set(), _spaceSignal, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -313,11 +317,26 @@ internal sealed class JournalAppender : IAsyncDisposable
         var header = new JournalBatchHeader(_journal.Head, _epoch, _nextWrite, _flusher.SyncedPosition, lengthBytes, _encoder.RecordCount);
         _encoder.Seal(header, _journal.Seed);
         if (Mutation.AcknowledgeBeforeAppend && _batch.Count > 0) CompleteBatch(BlockError.None);
+        var from = _time.GetTimestamp();
         await _journal.AppendAsync(_encoder.Content);
+        NoteAppend(header.RecordCount, padBytes + lengthBytes, from, _time.GetTimestamp());
         _nextWrite += header.RecordCount;
         _sink.Appended(new JournalBatch(header, _encoder.DataBytes), _encoder.Page);
         _flusher.AppendedPosition = header.EndPosition;
         CompleteBatch(BlockError.None);
+    }
+
+    private void NoteAppend(int records, int lengthBytes, long from, long to)
+    {
+        _measures.JournalAppends.Add(_time.GetElapsedTime(from, to));
+        _measures.JournalWrites.Add(records);
+        _measures.JournalBytes.Add(lengthBytes);
+        _measures.WrittenBytes.Add(_encoder.DataBytes);
+        foreach (var request in _batch)
+        {
+            request.Trace.Mark(TraceStage.JournalAppend, from, to);
+            request.WaitsFrom = to;
+        }
     }
 
     /// <summary>Skips to the start of the ring: a batch never wraps. Only the padding's first page is written.</summary>
@@ -339,12 +358,14 @@ internal sealed class JournalAppender : IAsyncDisposable
     {
         if (_journal.Head == TailPosition)
             lock (_gate) _pressure.Begin();
+        long heldFrom = 0;
         while (_failure == BlockError.None)
         {
             var usedBytes = _journal.Head - TailPosition + neededBytes;
             if (!_pressure.IsOn(usedBytes))
             {
                 _wasFull = false;
+                EndHold(heldFrom);
                 return BlockError.None;
             }
 
@@ -353,16 +374,27 @@ internal sealed class JournalAppender : IAsyncDisposable
             if (usedBytes <= _journal.CapacityBytes)
             {
                 lock (_gate) limit = _pressure.Delay(usedBytes, _waitingBytes);
-                if (_stopping || limit - waited < WaitMin) return BlockError.None;
+                if (_stopping || limit - waited < WaitMin)
+                {
+                    EndHold(heldFrom);
+                    return BlockError.None;
+                }
             }
             else
             {
                 limit = _timeout;
-                if (_stopping || waited >= limit) return BlockError.JournalFull;
+                if (_stopping || waited >= limit)
+                {
+                    EndHold(heldFrom);
+                    return BlockError.JournalFull;
+                }
+
+                if (!_wasFull) _measures.JournalFull.Add();
                 _sink.SpaceNeeded(isFirst: !_wasFull);
                 _wasFull = true;
             }
 
+            if (heldFrom == 0) heldFrom = _time.GetTimestamp();
             BeginHoldUp();
             if (EndCancelled()) return null;
             _spaceTimer.Change(limit - waited, Timeout.InfiniteTimeSpan);
@@ -371,6 +403,14 @@ internal sealed class JournalAppender : IAsyncDisposable
         }
 
         return _failure;
+    }
+
+    private void EndHold(long heldFrom)
+    {
+        if (heldFrom == 0) return;
+        var now = _time.GetTimestamp();
+        _measures.BackPressure.Add(_time.GetElapsedTime(heldFrom, now));
+        foreach (var request in _batch) request.Trace.Mark(TraceStage.BackPressure, heldFrom, now);
     }
 
     /// <summary>From here on, until the batch is appended or ends, cancellations of what is queued wake this loop.</summary>
@@ -425,6 +465,7 @@ internal sealed class JournalAppender : IAsyncDisposable
         var flush = false;
         var isOpen = _completions.IsOpen;
         var bytes = 0;
+        var now = _time.GetTimestamp();
         foreach (var request in _batch)
         {
             bytes += request.DataBytes;
@@ -438,6 +479,7 @@ internal sealed class JournalAppender : IAsyncDisposable
             }
             else
             {
+                _measures.Writes.Add(_time.GetElapsedTime(request.ArrivedAt, now));
                 _completions.Complete(request, error, isOpen);
             }
         }

@@ -1,3 +1,4 @@
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Leases;
 
@@ -19,6 +20,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
     private readonly CompletionGate _completions;
     private readonly Action<Exception> _failed;
     private readonly Action<long> _bucketNeeded;
+    private readonly VolumeMeasures _measures;
 
     private readonly Lock _gate = new();
     private readonly List<AppendRequest> _waiters = [];
@@ -42,7 +44,8 @@ internal sealed class JournalFlusher : IAsyncDisposable
     /// <param name="completions">What a flush passes when it has succeeded.</param>
     /// <param name="failed">Told once when the disk fails.</param>
     /// <param name="bucketNeeded">Asks that everything before a position be brought to the bucket now.</param>
-    public JournalFlusher(JournalFile journal, Durability durability, TimeSpan timeout, TimeProvider time, CompletionGate completions, Action<Exception> failed, Action<long> bucketNeeded)
+    /// <param name="measures">Takes times.</param>
+    public JournalFlusher(JournalFile journal, Durability durability, TimeSpan timeout, TimeProvider time, CompletionGate completions, Action<Exception> failed, Action<long> bucketNeeded, VolumeMeasures measures)
     {
         _journal = journal;
         _durability = durability;
@@ -51,6 +54,7 @@ internal sealed class JournalFlusher : IAsyncDisposable
         _completions = completions;
         _failed = failed;
         _bucketNeeded = bucketNeeded;
+        _measures = measures;
         _tail = _synced = journal.Superblock.TailPosition; // What recovery found may still be in the page cache of a process that was killed.
         _deadline = time.CreateTimer(static flusher => ((JournalFlusher)flusher!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -169,7 +173,9 @@ internal sealed class JournalFlusher : IAsyncDisposable
                 if (target > SyncedPosition)
                 {
                     _isSyncing = true;
+                    var from = _time.GetTimestamp();
                     await _journal.FlushAsync(brief: true);
+                    _measures.JournalFlushes.Add(_time.GetElapsedTime(from));
                     target = Mutation.FlushCoversLaterWrites ? AppendedPosition : target;
                     _isSyncing = false;
                 }
@@ -213,8 +219,16 @@ internal sealed class JournalFlusher : IAsyncDisposable
 
     private void CompleteDone()
     {
+        if (_done.Count == 0) return;
         var isOpen = _completions.IsOpen;
-        foreach (var waiter in _done) _completions.Complete(waiter, BlockResult.Success, isOpen);
+        var now = _time.GetTimestamp();
+        foreach (var waiter in _done)
+        {
+            (waiter.Range.Blocks > 0 ? _measures.Writes : _measures.Flushes).Add(_time.GetElapsedTime(waiter.ArrivedAt, now));
+            waiter.Trace.Mark(TraceStage.FlushWait, waiter.WaitsFrom, now);
+            _completions.Complete(waiter, BlockResult.Success, isOpen);
+        }
+
         _done.Clear();
     }
 

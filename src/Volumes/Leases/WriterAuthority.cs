@@ -39,11 +39,26 @@ internal sealed class WriterAuthority
         }
     }
 
+    /// <summary>How long it lasts without another look: zero once it has run out or ended; null without a lease.</summary>
+    public TimeSpan? Left
+    {
+        get
+        {
+            var until = Volatile.Read(ref _validUntil);
+            if (until == Unbounded) return null;
+            var now = _time.GetTimestamp();
+            return now < until ? _time.GetElapsedTime(now, until) : TimeSpan.Zero;
+        }
+    }
+
     /// <summary>
     /// True if nobody can have removed the record of a newer epoch yet (<see cref="EpochLook"/>): nobody else has served; or, without a lease, there
     /// was none a moment ago, in which <see cref="EpochSweeper.KeptEpochs"/> openings have no room.
     /// </summary>
     public bool NothingIsSweptYet => Terms.HasLease ? IsValid : Volatile.Read(ref _lookedAt) is var at && at != 0 && _time.GetElapsedTime(at) < RecentLook;
+
+    /// <summary>What it is now.</summary>
+    public LeaseState State => IsRevoked ? LeaseState.Revoked : !Terms.HasLease ? LeaseState.None : IsValid ? LeaseState.Valid : LeaseState.Expired;
 
     /// <summary>True once it has ended for good.</summary>
     public bool IsRevoked => Volatile.Read(ref _validUntil) == Revoked;

@@ -56,10 +56,12 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Func<Guid> _newNonce;
     private readonly ILogger _logger;
+    private readonly VolumeMeasures _measures;
 
     private readonly Lock _gate = new();
     private readonly Queue<(JournalStretch Stretch, long At)> _pending = new(PendingStretches);
     private (JournalStretch Stretch, long At) _newest; // Behind all that is pending; a batch count of 0: none.
+    private readonly Queue<(long Position, long At)> _dirty = new(); // Where stretches begin that do not count in the bucket yet, and when they began.
     private readonly Queue<MovedRequest> _moved = new();
     private readonly Queue<Upload> _uploads = new();
     private readonly AsyncSignal _signal = new();
@@ -86,8 +88,10 @@ internal sealed class SegmentUploader : IAsyncDisposable
         VolumeOptions options,
         TimeProvider time,
         Func<Guid> newNonce,
-        ILogger logger)
+        ILogger logger,
+        VolumeMeasures measures)
     {
+        _measures = measures;
         _writer = writer;
         _volume = state.Volume;
         _keys = state.Keys;
@@ -113,6 +117,15 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
     /// <summary>Journal data that no sealed segment holds yet, in bytes.</summary>
     public long PendingBytes => Volatile.Read(ref _pendingBytes);
+
+    /// <summary>Time since the oldest write came that does not count in the bucket yet; zero if there is none.</summary>
+    public TimeSpan OldestAge
+    {
+        get
+        {
+            lock (_gate) return _dirty.TryPeek(out var oldest) ? _time.GetElapsedTime(oldest.At) : TimeSpan.Zero;
+        }
+    }
 
     public void Start() => _loop = RunAsync();
 
@@ -318,6 +331,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
 
         CloseNewest();
         _newest = (new JournalStretch(batch), _time.GetTimestamp());
+        _dirty.Enqueue((_newest.Stretch.Position, _newest.At));
     }
 
     private void CloseNewest()
@@ -386,6 +400,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         foreach (var segment in segments)
         {
             await _target.CommitAsync(segment, _stop.Token);
+            Count(segment.Header);
             VolumeLog.SegmentStored(_logger, _volume.Name, segment.Header.Id, segment.Header.FirstWrite, segment.Header.LastWrite, segment.Header.LengthBytes);
         }
 
@@ -396,6 +411,13 @@ internal sealed class SegmentUploader : IAsyncDisposable
         }
 
         foreach (var upload in arrived) upload.Moved?.Done.TrySetResult(true);
+    }
+
+    private void Count(in SegmentHeader header)
+    {
+        var (segments, bytes) = header.Kind == SegmentKind.Log ? (_measures.LogSegments, _measures.LogSegmentBytes) : (_measures.MovedSegments, _measures.MovedSegmentBytes);
+        segments.Add();
+        bytes.Add(header.LengthBytes);
     }
 
     /// <summary>Gives the journal its space up to the end of a stretch back, whose writes are in the bucket for good.</summary>
@@ -411,6 +433,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
         lock (_gate)
         {
             _committed = position;
+            while (_dirty.TryPeek(out var oldest) && oldest.Position < position) _dirty.Dequeue();
             foreach (var drain in _drains)
                 if (drain.Position <= position) drain.Done.TrySetResult(true);
             _drains.RemoveAll(d => d.Position <= position);

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using Gateway.Backends.Core;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
@@ -27,7 +29,8 @@ internal sealed class FrameFetcher(
     RequestWindow window,
     VolumeOptions options,
     TimeProvider time,
-    ILogger logger) : IAsyncDisposable
+    ILogger logger,
+    VolumeMeasures measures) : IAsyncDisposable
 {
     /// <summary>Requests that commands wait for are cut there: several at once are faster than a long one.</summary>
     private const int ForegroundBytesMax = RangeBuffers.RangeBytesMax / 4;
@@ -81,7 +84,7 @@ internal sealed class FrameFetcher(
         }
 
         if (fresh.Count == 0) return 0;
-        foreach (var range in Group(fresh, operation is null)) Start(range);
+        foreach (var range in Group(fresh, operation is null)) Start(range, operation?.Trace ?? default);
         EndRun();
         return fresh.Count;
     }
@@ -140,25 +143,34 @@ internal sealed class FrameFetcher(
         return ranges;
     }
 
-    private void Start(FrameRange range)
+    private void Start(FrameRange range, TraceHandle trace)
     {
         lock (_gate) _running++;
         // Not on this thread, which may be a ring's: what a store does before it first waits takes its time.
-        if (SynchronizationContext.Current is { } context) context.Post(static s => Run(((FrameFetcher, FrameRange))s!), (this, range));
-        else ThreadPool.UnsafeQueueUserWorkItem(static s => Run(s), (this, range), preferLocal: false);
+        if (SynchronizationContext.Current is { } context) context.Post(static s => Run(((FrameFetcher, FrameRange, TraceHandle))s!), (this, range, trace));
+        else ThreadPool.UnsafeQueueUserWorkItem(static s => Run(s), (this, range, trace), preferLocal: false);
 
-        static void Run((FrameFetcher Fetcher, FrameRange Range) work) => _ = work.Fetcher.RunAsync(work.Range);
+        static void Run((FrameFetcher Fetcher, FrameRange Range, TraceHandle Trace) work) => _ = work.Fetcher.RunAsync(work.Range, work.Trace);
     }
 
-    private async Task RunAsync(FrameRange range)
+    private async Task RunAsync(FrameRange range, TraceHandle trace)
     {
+        // In its context the store is asked: what another machine does for a sampled command belongs to its trace.
+        using var span = trace.Root is { } root ? CommandTracing.Source.StartActivity("cache fetch", ActivityKind.Internal, root.Context) : null;
+        var from = time.GetTimestamp();
         var (error, reason, isTimeUp) = (BlockError.StoreUnavailable, "", false);
         try
         {
             using var deadline = Deadline();
             using var stopping = StopWith(deadline);
-            if (range.IsInFile && await TryReadFileAsync(range)) return;
+            if (range.IsInFile && await TryReadFileAsync(range))
+            {
+                measures.CacheFileFetches.Add(time.GetElapsedTime(from));
+                return;
+            }
+
             await ReadStoreAsync(range, deadline.Token);
+            measures.StoreFetches.Add(time.GetElapsedTime(from));
         }
         catch (BlobStoreException e)
         {
@@ -175,6 +187,7 @@ internal sealed class FrameFetcher(
         }
         finally
         {
+            if (span is null) trace.Mark(TraceStage.Fetch, from, time.GetTimestamp());
             FailRest(range, error, reason, isTimeUp);
             EndRun();
         }
@@ -187,7 +200,12 @@ internal sealed class FrameFetcher(
         var stored = buffer.AsMemory(0, frame.Location.FrameLengthBytes);
         var read = await file!.TryReadAsync(frame.Key, stored);
         var served = read == CacheFileRead.Done && TryServe(range, frame, stored.Span);
-        if (read == CacheFileRead.Done && !served) file.Drop(frame.Key);
+        if (read == CacheFileRead.Done && !served)
+        {
+            measures.CacheFileCheckErrors.Add();
+            file.Drop(frame.Key);
+        }
+
         if (read != CacheFileRead.GivenUp) RangeBuffers.Return(buffer);
         return served;
     }
@@ -201,6 +219,7 @@ internal sealed class FrameFetcher(
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.Corrupt)
         {
+            measures.StoreCheckErrors.Add(range.Frames.Count);
             again.AddRange(range.Frames);
         }
 
@@ -215,6 +234,7 @@ internal sealed class FrameFetcher(
             }
             catch (BlobStoreException e) when (e.Kind == BlobErrorKind.Corrupt)
             {
+                measures.StoreCheckErrors.Add();
                 Fail(range, frame, BlockError.Corrupt, e.Message);
             }
         }
@@ -246,8 +266,14 @@ internal sealed class FrameFetcher(
             {
                 var at = frame.Location.FrameOffsetBytes - start;
                 var stored = buffer.AsSpan(0, read)[Math.Min(at, read)..Math.Min(at + frame.Location.FrameLengthBytes, read)];
-                if (!TryServe(range, frame, stored)) bad.Add(frame);
-                else file?.Offer(frame.Key, stored);
+                if (TryServe(range, frame, stored))
+                {
+                    file?.Offer(frame.Key, stored);
+                    continue;
+                }
+
+                measures.StoreCheckErrors.Add();
+                bad.Add(frame);
             }
         }
         finally
@@ -283,6 +309,7 @@ internal sealed class FrameFetcher(
     {
         var waiters = Leave(frame);
         if (waiters.Count == 0) return; // Served already, or read ahead for nobody.
+        if (error == BlockError.Corrupt) measures.CorruptReads.Add(waiters.Count);
         if (reason.Length == 0) VolumeLog.FrameCorrupt(logger, volume.Name, frame.FirstLba, range.Blob.Value, frame.Location.FrameOffsetBytes);
         else VolumeLog.ReadFailed(logger, volume.Name, range.Blob.Value, reason);
         foreach (var (operation, need) in waiters) operation.Fail(need.Place, need.OffsetBytes, error, isTimeUp);

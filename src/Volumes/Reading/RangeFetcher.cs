@@ -13,9 +13,10 @@ namespace Gateway.Volumes.Reading;
 /// <param name="options">The timeout.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">Failures.</param>
+/// <param name="measures">Takes counts and times.</param>
 /// <param name="stop">Ends what is on its way, and all later calls.</param>
 internal sealed class RangeFetcher(
-    IBlobStore store, string volumeName, CacheFile? file, RequestWindow window, VolumeOptions options, TimeProvider time, ILogger logger, CancellationToken stop)
+    IBlobStore store, string volumeName, CacheFile? file, RequestWindow window, VolumeOptions options, TimeProvider time, ILogger logger, VolumeMeasures measures, CancellationToken stop)
     : IRangeFetcher
 {
     public async ValueTask<(BlockError Error, byte[] Content)> FetchAsync(BlobKey blob, long offsetBytes, int lengthBytes, Func<ReadOnlyMemory<byte>, bool> check)
@@ -27,6 +28,7 @@ internal sealed class RangeFetcher(
             if (await file.TryReadAsync(key, content) == CacheFileRead.Done)
             {
                 if (check(content)) return (BlockError.None, content);
+                measures.CacheFileCheckErrors.Add();
                 file.Drop(key);
             }
         }
@@ -44,6 +46,7 @@ internal sealed class RangeFetcher(
                     return (BlockError.None, content);
                 }
 
+                measures.MapCheckErrors.Add();
                 // A transfer may go wrong without the store's noticing: only what is bad twice is bad in the store.
                 if (!isSecond) continue;
                 VolumeLog.RangeCorrupt(logger, volumeName, blob.Value, offsetBytes, lengthBytes);

@@ -1,3 +1,4 @@
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 
@@ -17,6 +18,9 @@ internal sealed class ReadOperation(ScatterList destination, int blockLengthByte
     private readonly List<FailedPart> _failures = [];
     private int _parts = 1; // The look itself, until EndAsync.
     private bool _isAbandoned;
+
+    /// <summary>Of the command that reads.</summary>
+    public TraceHandle Trace { get; init; }
 
     /// <summary>True if its time was up, or it was cancelled, before all parts had ended. Complete after <see cref="EndAsync"/>.</summary>
     public bool IsAbandoned => _isAbandoned;

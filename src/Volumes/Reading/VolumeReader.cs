@@ -1,4 +1,5 @@
 using Gateway.Backends.Core;
+using Gateway.Diagnostics;
 using Gateway.Scsi;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
@@ -31,13 +32,15 @@ internal sealed class VolumeReader : IAsyncDisposable
     private readonly ReadAhead _ahead;
     private readonly VolumeOptions _options;
     private readonly TimeProvider _time;
+    private readonly VolumeMeasures _measures;
     private volatile bool _isClosed;
     private long _blocksAtOnce;
     private long _blocksFetched;
 
     private VolumeReader(
-        CancellationTokenSource stop, IBlockPlaces places, FrameFetcher fetcher, RangeFetcher ranges, PageCache cache, CacheFile? file, JournalFile journal, BlockGeometry geometry, VolumeOptions options, TimeProvider time)
+        CancellationTokenSource stop, IBlockPlaces places, FrameFetcher fetcher, RangeFetcher ranges, PageCache cache, CacheFile? file, JournalFile journal, BlockGeometry geometry, VolumeOptions options, TimeProvider time, VolumeMeasures measures)
     {
+        _measures = measures;
         _stop = stop;
         _places = places;
         _fetcher = fetcher;
@@ -69,6 +72,9 @@ internal sealed class VolumeReader : IAsyncDisposable
     /// <summary>Bytes that memory holds of it.</summary>
     public long CachedBytes => _cache.UsedBytes;
 
+    /// <summary>Bytes that memory holds of it at most.</summary>
+    public long CacheLimitBytes => _cache.CapacityBytes + _cache.StreamBytes;
+
     /// <param name="places">Says where blocks are.</param>
     /// <param name="store">Where segments are.</param>
     /// <param name="volume">The volume.</param>
@@ -79,15 +85,16 @@ internal sealed class VolumeReader : IAsyncDisposable
     /// <param name="options">Bounds and timeouts.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Failures.</param>
+    /// <param name="measures">Takes counts and times.</param>
     public static VolumeReader Create(
-        IBlockPlaces places, IBlobStore store, VolumeRecord volume, VolumeKeys keys, JournalFile journal, BlockGeometry geometry, CacheFile? file, VolumeOptions options, TimeProvider time, ILogger logger)
+        IBlockPlaces places, IBlobStore store, VolumeRecord volume, VolumeKeys keys, JournalFile journal, BlockGeometry geometry, CacheFile? file, VolumeOptions options, TimeProvider time, ILogger logger, VolumeMeasures measures)
     {
         var stop = new CancellationTokenSource();
         var cache = new PageCache(options.CacheBytes, options.ReadAheadBytes);
         var window = new RequestWindow(options.ReadWindow);
-        var fetcher = new FrameFetcher(store, volume, keys, places, cache, file, window, options, time, logger);
-        var ranges = new RangeFetcher(store, volume.Name, file, window, options, time, logger, stop.Token);
-        return new VolumeReader(stop, places, fetcher, ranges, cache, file, journal, geometry, options, time);
+        var fetcher = new FrameFetcher(store, volume, keys, places, cache, file, window, options, time, logger, measures);
+        var ranges = new RangeFetcher(store, volume.Name, file, window, options, time, logger, measures, stop.Token);
+        return new VolumeReader(stop, places, fetcher, ranges, cache, file, journal, geometry, options, time, measures);
     }
 
     /// <summary>Starts what runs in the background: loading the first MiB, and the cache file.</summary>
@@ -105,7 +112,7 @@ internal sealed class VolumeReader : IAsyncDisposable
         Interlocked.Add(ref _blocksAtOnce, done);
         if (done == range.Blocks) return new(BlockResult.Success);
         Interlocked.Add(ref _blocksFetched, range.Blocks - done);
-        return ReadRestAsync(range, done, destination, advice, cancellationToken);
+        return new(ReadMeasuredAsync(range, done, destination, advice, cancellationToken));
     }
 
     /// <summary>The volume has grown. Its first MiB is what it was: no volume is smaller.</summary>
@@ -165,7 +172,19 @@ internal sealed class VolumeReader : IAsyncDisposable
     }
 
     private ValueTask<BlockResult> ReadRestAsync(BlockRange range, uint done, ScatterList destination, in StreamAdvice advice, CancellationToken cancellationToken) =>
-        new(ReadSlowlyAsync(new Piece(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes), destination, advice, cancellationToken));
+        new(ReadSlowlyAsync(RestOf(range, done), destination, advice, default, cancellationToken));
+
+    private async Task<BlockResult> ReadMeasuredAsync(BlockRange range, uint done, ScatterList destination, StreamAdvice advice, CancellationToken cancellationToken)
+    {
+        var (trace, from) = (TraceHandle.Current, _time.GetTimestamp()); // Still on the command's thread.
+        var result = await ReadSlowlyAsync(RestOf(range, done), destination, advice, trace, cancellationToken);
+        var to = _time.GetTimestamp();
+        _measures.Reads.Add(_time.GetElapsedTime(from, to));
+        trace.Mark(TraceStage.CacheMiss, from, to);
+        return result;
+    }
+
+    private Piece RestOf(BlockRange range, uint done) => new(range.Lba + done, range.Blocks - done, (int)done * _geometry.BlockLengthBytes);
 
     /// <summary>Serves a read from holes and memory alone, up to the first block that must be fetched; the number of blocks before it.</summary>
     private uint ReadAtOnce(BlockRange range, ScatterList destination, bool isStream)
@@ -194,13 +213,13 @@ internal sealed class VolumeReader : IAsyncDisposable
     /// Fetches what memory does not have. A look at the map may be outdated when its blocks are fetched: the journal may have given their
     /// space back, a segment may be gone. If the map then says something else, those blocks are looked up again.
     /// </summary>
-    private async Task<BlockResult> ReadSlowlyAsync(Piece rest, ScatterList destination, StreamAdvice advice, CancellationToken cancellationToken)
+    private async Task<BlockResult> ReadSlowlyAsync(Piece rest, ScatterList destination, StreamAdvice advice, TraceHandle trace, CancellationToken cancellationToken)
     {
         var startedAt = _time.GetTimestamp();
         var pieces = new List<Piece> { rest };
         for (var attempt = 0; attempt < AttemptsMax && !_isClosed; attempt++)
         {
-            var operation = new ReadOperation(destination, _geometry.BlockLengthBytes);
+            var operation = new ReadOperation(destination, _geometry.BlockLengthBytes) { Trace = trace };
             var again = new List<Piece>();
             var error = BlockError.None;
             try
@@ -292,7 +311,9 @@ internal sealed class VolumeReader : IAsyncDisposable
         var location = need.Place.Journal;
         var length = location.RecordBlocks * _geometry.BlockLengthBytes;
         var buffer = RangeBuffers.Rent(length);
+        var from = _time.GetTimestamp();
         await _journal.ReadAsync(buffer.AsMemory(0, length), location.DataPosition);
+        _measures.JournalFetches.Add(_time.GetElapsedTime(from));
         if (_places.JournalTailPosition > location.DataPosition && !Mutation.JournalSpaceUnchecked)
         {
             again.Add(new Piece(need.Place.Lba, need.Place.Blocks, need.OffsetBytes));

@@ -20,7 +20,7 @@ internal sealed class AppenderWorld : IJournalSink, IAsyncDisposable
         Disk = disk;
         File = journal;
         _completions = new CompletionGate(new WriterAuthority(new LeaseTerms(TimeSpan.Zero), Time), new FlushLedger(0, 0), options.CommandTimeout, Time);
-        Appender = new JournalAppender(journal, this, _completions, 1, 1, journal.Head, BlockBytes, options, Time);
+        Appender = new JournalAppender(journal, this, _completions, 1, 1, journal.Head, BlockBytes, options, Time, new VolumeMeasures());
 
         // The engine's loops come back to where they were started; the test runner's context would run them at some later time.
         var context = SynchronizationContext.Current;
