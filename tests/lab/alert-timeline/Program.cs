@@ -70,6 +70,7 @@ static JsonObject Json(AlertTimeline timeline, double from)
             ["condition"] = c.Name,
             ["from_s"] = At(c.From),
             ["to_s"] = At(c.To),
+            ["least_s"] = c.LeastSeconds,
             ["must"] = Expected(c, c.Must),
             ["may"] = Expected(c, c.May),
         })]),

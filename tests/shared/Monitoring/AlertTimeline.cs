@@ -6,9 +6,10 @@ namespace Gateway.Tests.Shared.Monitoring;
 /// <summary>Something that operators should, or may, hear of. Times are seconds since 1970.</summary>
 /// <param name="Row">What it is a part of.</param>
 /// <param name="Name">In a word or two.</param>
+/// <param name="LeastSeconds">If it is over before, nobody need be told.</param>
 /// <param name="Must">Alerts that must fire within <see cref="AlertTimeline.FiresWithin"/> of its beginning.</param>
 /// <param name="May">Alerts that may fire, then or in its wake.</param>
-public sealed record AlertCondition(string Row, string Name, double From, double To, IReadOnlyList<string> Must, IReadOnlyList<string> May);
+public sealed record AlertCondition(string Row, string Name, double From, double To, double LeastSeconds, IReadOnlyList<string> Must, IReadOnlyList<string> May);
 
 /// <summary>A row of a run.</summary>
 public sealed record TimelineRow(string Name, double From, double To);
@@ -41,6 +42,7 @@ public sealed class AlertTimeline(IReadOnlyList<TimelineRow> rows, IReadOnlyList
     public IReadOnlyList<string> Problems =>
     [
         .. from c in conditions
+           where c.To - c.From >= c.LeastSeconds
            from alert in c.Must
            where FiredAfter(c, alert) is not <= FiresWithin
            select FiredAfter(c, alert) is { } late
@@ -87,7 +89,7 @@ public sealed class AlertTimeline(IReadOnlyList<TimelineRow> rows, IReadOnlyList
         text.Append(CultureInfo.InvariantCulture, $"    {condition.From - row.From,5:0} to {condition.To - row.From,4:0} s  {condition.Name}: ");
         var told = condition.Must.Concat(condition.May).Select(a => FiredAfter(condition, a) is { } after
             ? string.Create(CultureInfo.InvariantCulture, $"{a} after {after:0} s")
-            : condition.Must.Contains(a) ? $"{a} MISSING" : null).OfType<string>().ToArray();
+            : !condition.Must.Contains(a) ? null : condition.To - condition.From >= condition.LeastSeconds ? $"{a} MISSING" : $"over before {a}").OfType<string>().ToArray();
         text.AppendLine(told.Length == 0 ? "no alert" : string.Join(", ", told));
     }
 

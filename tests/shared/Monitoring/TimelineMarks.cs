@@ -4,7 +4,7 @@ namespace Gateway.Tests.Shared.Monitoring;
 
 /// <summary>Reads what a run told of itself, one line a mark, with its moment in milliseconds since 1970 before it.</summary>
 /// <remarks>
-/// <c>MS row NAME</c> begins a row; <c>MS begin NAME must=A+B may=C</c> begins a condition in it, with the alerts that must and may fire; <c>MS end</c> ends the condition,
+/// <c>MS row NAME</c> begins a row; <c>MS begin NAME least=S must=A+B may=C</c> begins a condition in it, with the alerts that must (if it lasts S seconds) and may fire; <c>MS end</c> ends the condition,
 /// and <c>MS done</c> the run. A row ends where the next one begins, and its condition with it.
 /// </remarks>
 public static class TimelineMarks
@@ -27,9 +27,9 @@ public static class TimelineMarks
                     EndRow(at);
                     row = new TimelineRow(name, at, at);
                     break;
-                case ["begin", .. var name, var must, var may] when row is not null && must.StartsWith("must=", StringComparison.Ordinal) && may.StartsWith("may=", StringComparison.Ordinal):
+                case ["begin", .. var name, var least, var must, var may] when row is not null && least.StartsWith("least=", StringComparison.Ordinal) && must.StartsWith("must=", StringComparison.Ordinal) && may.StartsWith("may=", StringComparison.Ordinal):
                     End(at);
-                    condition = new AlertCondition(row.Name, string.Join(' ', name), at, at, Names(must), Names(may));
+                    condition = new AlertCondition(row.Name, string.Join(' ', name), at, at, double.Parse(Value(least), CultureInfo.InvariantCulture), Names(must), Names(may));
                     break;
                 case ["end"]:
                     End(at);
@@ -58,5 +58,7 @@ public static class TimelineMarks
         }
     }
 
-    private static string[] Names(string word) => word[(word.IndexOf('=', StringComparison.Ordinal) + 1)..].Split('+', StringSplitOptions.RemoveEmptyEntries);
+    private static string Value(string word) => word[(word.IndexOf('=', StringComparison.Ordinal) + 1)..];
+
+    private static string[] Names(string word) => Value(word).Split('+', StringSplitOptions.RemoveEmptyEntries);
 }
