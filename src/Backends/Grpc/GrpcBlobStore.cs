@@ -167,7 +167,7 @@ public sealed class GrpcBlobStore : IBlobStore
         {
             var connection = _connection.Value;
             token = connection.Token;
-            var headers = token is null ? null : new Metadata { { "authorization", "Bearer " + token } };
+            var headers = TraceContext.AddTo(token is null ? null : new Metadata { { "authorization", "Bearer " + token } });
             // For the server to know. The library counts by the system's clock, whatever ours is.
             var deadline = TimeProvider.System.GetUtcNow().UtcDateTime + _options.RequestTimeout;
             return await request(connection, new CallOptions(headers, deadline, both.Token));

@@ -80,6 +80,9 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
         });
     }
 
+    /// <summary>The ring that serves the load, once it runs.</summary>
+    public RingDevice? Device { get; private set; }
+
     private enum Phase
     {
         Transfer = 0,
@@ -91,6 +94,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
     public async Task<LoadResult> RunAsync(IScsiTarget target, RingDeviceOptions options, CancellationToken cancellationToken)
     {
         var device = new RingDevice(ResourceUse.RingThread, _simulator.OpenPort(), target, options, null, _time, NullLogger.Instance);
+        Device = device;
         await using (device)
         {
             await device.StartAsync(CancellationToken.None);

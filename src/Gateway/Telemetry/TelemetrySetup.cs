@@ -21,9 +21,6 @@ internal static class TelemetrySetup
 
     private const string EndpointVariable = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    /// <summary>Series of one metric; more are counted together as overflow.</summary>
-    private const int SeriesMax = 20_000;
-
     /// <summary>Adds everything to a host that has an <see cref="IMetricSource"/>, a <see cref="TimeProvider"/> and the configuration.</summary>
     /// <param name="builder">The host.</param>
     /// <param name="telemetry">The settings.</param>
@@ -47,8 +44,8 @@ internal static class TelemetrySetup
             .ConfigureResource(r => r.AddService(ServiceName, serviceVersion: ThisProgram.Version, autoGenerateServiceInstanceId: false, serviceInstanceId: Environment.MachineName).AddEnvironmentVariableDetector())
             .WithMetrics(metrics =>
             {
-                metrics.AddMeter(InstrumentBook.MeterPrefix + "*").AddRuntimeInstrumentation().AddView("*", new MetricStreamConfiguration { CardinalityLimit = SeriesMax });
-                metrics.AddPrometheusExporter(p => p.ScopeInfoEnabled = false);
+                metrics.AddMeter(InstrumentBook.MeterPrefix + "*").AddRuntimeInstrumentation();
+                if (telemetry.Listen is not null) metrics.AddPrometheusExporter(p => p.ScopeInfoEnabled = false);
                 if (IsSent("METRICS"))
                 {
                     metrics.AddOtlpExporter((otlp, reader) =>
