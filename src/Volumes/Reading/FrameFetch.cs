@@ -1,4 +1,5 @@
 using Gateway.Backends.Core;
+using Gateway.Diagnostics;
 using Gateway.Volumes.Cache;
 using Gateway.Volumes.Formats;
 using Gateway.Volumes.Map;
@@ -38,6 +39,19 @@ internal sealed record FrameRange(SegmentId Segment, BlobKey Blob, uint Seed, Li
     private const int GapBytesMax = 64 << 10;
 
     public RequestTurn Turn => Frames[0].Turn;
+
+    /// <summary>Of the command that asked for it first, until it was told how long this took.</summary>
+    public TraceHandle Trace { get; set; }
+
+    /// <summary>When it was begun.</summary>
+    public long From { get; init; }
+
+    /// <summary>Tells the command, before it is served: after that it takes no notes.</summary>
+    public void Note(long now)
+    {
+        Trace.Mark(TraceStage.Fetch, From, now);
+        Trace = default;
+    }
 
     /// <summary>True if one request can bring the frames from <paramref name="first"/> on up to <paramref name="next"/>.</summary>
     public static bool Joins(in SegmentLocation first, in SegmentLocation last, in SegmentLocation next, int lengthMaxBytes)

@@ -84,7 +84,7 @@ internal sealed class FrameFetcher(
         }
 
         if (fresh.Count == 0) return 0;
-        foreach (var range in Group(fresh, operation is null)) Start(range, operation?.Trace ?? default);
+        foreach (var range in Group(fresh, operation)) Start(range);
         EndRun();
         return fresh.Count;
     }
@@ -109,8 +109,9 @@ internal sealed class FrameFetcher(
     }
 
     /// <summary>Puts neighbours together, by segment and place in it. What the cache file has comes from there, each by itself.</summary>
-    private List<FrameRange> Group(List<FrameFetch> frames, bool isBackground)
+    private List<FrameRange> Group(List<FrameFetch> frames, ReadOperation? operation)
     {
+        var (isBackground, trace, from) = (operation is null, operation?.Trace ?? default, time.GetTimestamp());
         var lengthMax = isBackground ? RangeBuffers.RangeBytesMax : ForegroundBytesMax;
         frames.Sort(static (a, b) => a.Location.Sequence != b.Location.Sequence
             ? a.Location.Sequence.CompareTo(b.Location.Sequence)
@@ -127,7 +128,7 @@ internal sealed class FrameFetcher(
             else
             {
                 var id = new SegmentId(places.EpochOf(frame.Location.Sequence), frame.Location.Sequence);
-                ranges.Add(new FrameRange(id, keys.Segment(id), FrameHeader.Seed(volume.Id, id), [frame], isInFile));
+                ranges.Add(new FrameRange(id, keys.Segment(id), FrameHeader.Seed(volume.Id, id), [frame], isInFile) { Trace = trace, From = from });
             }
         }
 
@@ -143,21 +144,21 @@ internal sealed class FrameFetcher(
         return ranges;
     }
 
-    private void Start(FrameRange range, TraceHandle trace)
+    private void Start(FrameRange range)
     {
         lock (_gate) _running++;
         // Not on this thread, which may be a ring's: what a store does before it first waits takes its time.
-        if (SynchronizationContext.Current is { } context) context.Post(static s => Run(((FrameFetcher, FrameRange, TraceHandle))s!), (this, range, trace));
-        else ThreadPool.UnsafeQueueUserWorkItem(static s => Run(s), (this, range, trace), preferLocal: false);
+        if (SynchronizationContext.Current is { } context) context.Post(static s => Run(((FrameFetcher, FrameRange))s!), (this, range));
+        else ThreadPool.UnsafeQueueUserWorkItem(static s => Run(s), (this, range), preferLocal: false);
 
-        static void Run((FrameFetcher Fetcher, FrameRange Range, TraceHandle Trace) work) => _ = work.Fetcher.RunAsync(work.Range, work.Trace);
+        static void Run((FrameFetcher Fetcher, FrameRange Range) work) => _ = work.Fetcher.RunAsync(work.Range);
     }
 
-    private async Task RunAsync(FrameRange range, TraceHandle trace)
+    private async Task RunAsync(FrameRange range)
     {
         // In its context the store is asked: what another machine does for a sampled command belongs to its trace.
-        using var span = trace.Root is { } root ? CommandTracing.Source.StartActivity("cache fetch", ActivityKind.Internal, root.Context) : null;
-        var from = time.GetTimestamp();
+        using var span = range.Trace.Root is { } root ? CommandTracing.Source.StartActivity("cache fetch", ActivityKind.Internal, root.Context) : null;
+        if (span is not null) range.Trace = default; // It is noted already.
         var (error, reason, isTimeUp) = (BlockError.StoreUnavailable, "", false);
         try
         {
@@ -165,12 +166,12 @@ internal sealed class FrameFetcher(
             using var stopping = StopWith(deadline);
             if (range.IsInFile && await TryReadFileAsync(range))
             {
-                measures.CacheFileFetches.Add(time.GetElapsedTime(from));
+                measures.CacheFileFetches.Add(time.GetElapsedTime(range.From));
                 return;
             }
 
             await ReadStoreAsync(range, deadline.Token);
-            measures.StoreFetches.Add(time.GetElapsedTime(from));
+            measures.StoreFetches.Add(time.GetElapsedTime(range.From));
         }
         catch (BlobStoreException e)
         {
@@ -187,7 +188,7 @@ internal sealed class FrameFetcher(
         }
         finally
         {
-            if (span is null) trace.Mark(TraceStage.Fetch, from, time.GetTimestamp());
+            range.Note(time.GetTimestamp());
             FailRest(range, error, reason, isTimeUp);
             EndRun();
         }
@@ -199,6 +200,7 @@ internal sealed class FrameFetcher(
         var buffer = RangeBuffers.Rent(frame.Location.FrameLengthBytes);
         var stored = buffer.AsMemory(0, frame.Location.FrameLengthBytes);
         var read = await file!.TryReadAsync(frame.Key, stored);
+        if (read == CacheFileRead.Done) range.Note(time.GetTimestamp());
         var served = read == CacheFileRead.Done && TryServe(range, frame, stored.Span);
         if (read == CacheFileRead.Done && !served)
         {
@@ -262,6 +264,7 @@ internal sealed class FrameFetcher(
                 window.Leave(turn);
             }
 
+            range.Note(time.GetTimestamp());
             foreach (var frame in frames)
             {
                 var at = frame.Location.FrameOffsetBytes - start;

@@ -122,10 +122,8 @@ export class Chart {
       content.push(svg('line', { class: 'grid', x1: LEFT, x2: this.#width - RIGHT, y1: y(tick), y2: y(tick) }));
       content.push(svg('text', { x: LEFT - 8, y: y(tick) + 4, 'text-anchor': 'end' }, values.length || scale === 'share' ? format(tick) : ''));
     }
-    for (let minute = 0; minute <= MINUTES; minute++) {
-      const anchor = minute === MINUTES ? 'start' : minute === 0 ? 'end' : 'middle';
-      content.push(svg('text', { x: this.#x(this.#now - minute * 60000), y: HEIGHT - 4, 'text-anchor': anchor }, minute ? `−${minute} min` : 'now'));
-    }
+    for (let minute = 0; minute < MINUTES; minute += this.#width < 380 ? 2 : 1)
+      content.push(svg('text', { x: this.#x(this.#now - minute * 60000), y: HEIGHT - 4, 'text-anchor': minute ? 'middle' : 'end' }, minute ? `−${minute} min` : 'now'));
     for (const [index, one] of series.entries()) content.push(...this.#line(samples, one.key, index, y, y(low)));
     if (!values.length) content.push(svg('text', { x: (LEFT + this.#width) / 2, y: HEIGHT / 2, 'text-anchor': 'middle' }, 'nothing yet'));
     if (this.#cursor && this.#cursor.time >= from) content.push(svg('line', { class: 'cursor', x1: this.#x(this.#cursor.time), x2: this.#x(this.#cursor.time), y1: TOP, y2: HEIGHT - BOTTOM }));

@@ -121,7 +121,7 @@ function showTotals(now) {
     dirty: now ? bytes(now.dirtyBytes) : NONE,
     'dirty-beside': journal,
     hits: now ? share(now.hitRatio) : NONE,
-    'hits-beside': now ? `of blocks read · ${plural(now.inFlight, 'command')} in flight` : '',
+    'hits-beside': now ? `of blocks read · ${now.inFlight} in flight` : '',
   };
   for (const element of document.querySelectorAll('[data-total]')) element.textContent = texts[element.dataset.total];
 }

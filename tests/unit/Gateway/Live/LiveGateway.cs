@@ -43,6 +43,9 @@ internal sealed class LiveGateway : IAsyncDisposable
 
     public string BucketPath => Directory.CreateDirectory(Path.Combine(Folder, "bucket")).FullName;
 
+    /// <summary>Of each journal.</summary>
+    public long JournalBytes { get; set; } = 64 << 20;
+
     /// <summary>Further stores, as members of "stores" in the configuration. The store "local" is there always.</summary>
     public string Stores { get; set; } = "";
 
@@ -122,6 +125,7 @@ internal sealed class LiveGateway : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (!Directory.Exists(Folder)) return;
         foreach (var initiator in _initiators) initiator.Dispose();
         await StopAsync();
         foreach (var ring in _rings.Values) ring.Dispose();
@@ -143,7 +147,7 @@ internal sealed class LiveGateway : IAsyncDisposable
             {
               "stores": { "local": { "type": "file", "path": "{{BucketPath}}" }{{(Stores.Length > 0 ? ", " + Stores : "")}} },
               "stateDirectory": "{{Path.Combine(Folder, "state")}}",
-              "journal": { "directory": "{{Path.Combine(Folder, "journal")}}", "capacityBytes": {{64 << 20}} },
+              "journal": { "directory": "{{Path.Combine(Folder, "journal")}}", "capacityBytes": {{JournalBytes}} },
               "control": { "socket": "{{SocketPath}}" },
               "telemetry": { "listen": "127.0.0.1:{{Port}}" }{{(Sections.Length > 0 ? ", " + Sections : "")}}
             }

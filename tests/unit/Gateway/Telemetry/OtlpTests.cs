@@ -2,7 +2,7 @@ using System.Globalization;
 using Gateway.Backends.Core;
 using Gateway.Configuration;
 using Gateway.Scsi;
-using Gateway.Tcmu;
+using Gateway.Tcmu.Simulation;
 using Gateway.Telemetry;
 using Gateway.Tests.Otlp;
 using Gateway.Volumes;
