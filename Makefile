@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-page screenshots clean
+.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-page packages-prometheus chart-files screenshots clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,13 +16,13 @@ help: ## Lists the targets.
 demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
 	@STORE=$(STORE) scripts/demo.sh
 
-test: packages-build packages-lab packages-ceph packages-page build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
+test: packages-build packages-lab packages-ceph packages-page packages-prometheus build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
 	@scripts/test.sh
 
 test-fast: build ## Runs what needs no kernel and no server.
 	@scripts/test.sh fast
 
-chaos: packages-build packages-lab packages-ceph build publish ## Has a real store fail in every way under fio on a real kernel: table, and artifacts/chaos.json. ROWS='flaky kills': only these; CHAOS_SHORT=1: short outages.
+chaos: packages-build packages-lab packages-ceph packages-prometheus build publish ## Has a real store fail in every way under fio on a real kernel: table, alert timeline, artifacts/chaos.json and alerts.json. ROWS='flaky kills': only these; CHAOS_SHORT=1: short outages.
 	@CHAOS_SHORT=$(CHAOS_SHORT) tests/lab/chaos $(ROWS)
 	@$(if $(ROWS),,tests/lab/fence)
 
@@ -49,6 +49,10 @@ publish: packages-build ## Makes the native executable, artifacts/publish/Gatewa
 	@dotnet publish src/Gateway -c Release -r $(RUNTIME) -v quiet -nologo -clp:NoSummary
 	@ls -l $(GATEWAY) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
+chart-files: ## Copies alert rules and dashboards into the chart, which cannot reach outside itself.
+	@mkdir -p deploy/helm/files/dashboards
+	@cp deploy/prometheus/rules.yaml deploy/helm/files/ && cp deploy/grafana/*.json deploy/helm/files/dashboards/
+
 screenshots: packages-ceph packages-page ## Takes the pictures of the page in docs/images, in 8 minutes: under load, and while its store is away.
 	@dotnet build tests/page -c Release -v quiet -nologo -clp:NoSummary
 	@PAGE_LOAD_SECONDS=300 REQUIRE_RGW=1 REQUIRE_CHROMIUM=1 dotnet test artifacts/bin/Gateway.Page.Tests/release/Gateway.Page.Tests.dll --filter FullyQualifiedName~OutageTests --logger "console;verbosity=minimal"
@@ -61,7 +65,7 @@ lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
 	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-packages-build packages-lab packages-ceph packages-bench packages-page:
+packages-build packages-lab packages-ceph packages-bench packages-page packages-prometheus:
 	@scripts/packages.sh $(@:packages-%=%)
 
 clean: ## Removes everything that was built.

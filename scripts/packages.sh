@@ -5,12 +5,14 @@
 #   ceph    a one-node Ceph with RGW
 #   page    the browser that tests the page
 #   bench   what 'make bench' compares with
+#   prometheus  a Prometheus for tests, and promtool
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [page]="chromium fonts-liberation"
   [bench]="fio util-linux"
+  [prometheus]="prometheus"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common librados2 python3-rados curl"
 )
 missing=()
@@ -28,7 +30,14 @@ fi
 echo "Installing ${missing[*]} ..."
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+trap 'rm -f "$log" ${made_policy:+"$policy"}' EXIT
+# Tests start what they need themselves: without this, Prometheus would become a service of this machine.
+if [[ " ${missing[*]} " == *' prometheus '* && ! -e $policy ]]; then
+  made_policy=1
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+fi
 install() { apt-get install -y --no-install-recommends "${missing[@]}" > "$log" 2>&1; }
 # The package lists of a fresh machine are empty or old: fetch them, and try again once if a package moved meanwhile.
 apt-get update -qq > "$log" 2>&1 || true

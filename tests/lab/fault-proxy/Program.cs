@@ -9,6 +9,7 @@ using Gateway.FaultProxy;
 //   GET /faults?NAME=VALUE&...   replaces all faults (see Faults); without any, nothing fails
 //   GET /counts                  requests, and those that it had fail
 //   GET /set/NAME[/VALUE]        notes that something has happened, for others to wait for; GET /get/NAME answers with the value, 404 while there is none
+//   GET /mark/WORD/...           notes the words with the moment, in milliseconds since 1970; GET /marks answers with all such lines
 //   GET /store/ACTION            runs COMMAND ARGUMENT... with ACTION as the first argument: what kills, pauses and starts the store itself
 // Ports of 0 are chosen; both are printed, then READY. Ends with its standard input.
 if (args.Length < 3)
@@ -19,6 +20,7 @@ if (args.Length < 3)
 
 var command = args[3..];
 var notes = new ConcurrentDictionary<string, string>();
+var marks = new ConcurrentQueue<string>();
 using var proxy = new S3Proxy(new Uri(args[0]), new Random(1));
 await using var store = NewApplication(args[1]);
 store.Run(proxy.HandleAsync);
@@ -67,6 +69,12 @@ async Task ControlAsync(HttpContext context)
                 break;
             case ["get", var name]:
                 if (!notes.TryGetValue(name, out answer)) (status, answer) = (404, "not yet");
+                break;
+            case ["mark", .. var words]:
+                marks.Enqueue(string.Create(CultureInfo.InvariantCulture, $"{TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()} {string.Join(' ', words)}"));
+                break;
+            case ["marks"]:
+                answer = string.Join('\n', marks);
                 break;
             case ["store", var action] when command.Length > 0:
                 using (var process = Process.Start(command[0], [action, .. command[1..]]))

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # chaos.sh [ROW...]: what initiators see while the store fails: fio with verification on ext4 over iSCSI, in the lab. Rows: outage-writes
 # outage-reads journal-full flaky revoked bucket-gone damaged aborts policies restarts kills; all of them by default. One line a row, and $OUT/chaos.json.
-# The store's faults are made by fault-proxy and ceph-mini on the host, through the control port (tests/lab/chaos starts all of it).
+# The store's faults are made by fault-proxy and ceph-mini on the host, through the control port (tests/lab/chaos starts all of it). It is also told when each
+# fault begins and ends, and which alerts operators must then hear of: the host compares that with what a Prometheus made of the gateway's metrics.
 # Environment: see common.sh; CHAOS_CONTROL (10.0.2.100:7481); CHAOS_SHORT=1: shorter outages, for every day.
 set -euo pipefail
 # shellcheck source=tests/lab/scenarios/common.sh
@@ -13,10 +14,39 @@ size=$((1 << 30))
 mkdir -p "$OUT"
 results=$OUT/chaos.json
 : > "$results.rows"
-if [[ -n ${CHAOS_SHORT-} ]]; then pause_s=25 kill_s=30 full_s=40 flaky_s=20 kills=3 restarts=2; else pause_s=60 kill_s=120 full_s=60 flaky_s=60 kills=30 restarts=5; fi
+if [[ -n ${CHAOS_SHORT-} ]]; then pause_s=50 kill_s=45 full_s=40 flaky_s=20 kills=3 restarts=2; else pause_s=60 kill_s=120 full_s=60 flaky_s=60 kills=30 restarts=5; fi
 
-# control WHAT: one request to the control port.
+# control WHAT: a request to the control port that changes what the store does; those who watch the alerts are told of it.
 control() {
+  tell "$1"
+  request "$1"
+}
+
+# An outage of the store must be told within a minute; one of less than so many seconds may pass without a word.
+OUTAGE_TOLD_S=40
+# Alerts that may come with a row's outages beside those that must: its commands really are slow, or its journal really does fill.
+declare -A row_may=([outage-reads]=TcmuGatewayLatencyBurnFast [journal-full]=TcmuGatewayLatencyBurnFast+TcmuGatewayJournalFilling+TcmuGatewayJournalFull+TcmuGatewayLeaseLost)
+row_now=''
+
+# tell WHAT: what a request of control means for operators. Names are words with slashes between them.
+tell() {
+  case $1 in
+    store/rgw-pause) begins store/stopped TcmuGatewayStoreAway "$OUTAGE_TOLD_S" ;;
+    store/rgw-kill) begins store/killed TcmuGatewayStoreAway "$OUTAGE_TOLD_S" ;;
+    'faults?blackHole=1') begins store/does/not/answer TcmuGatewayStoreAway "$OUTAGE_TOLD_S" ;;
+    'faults?unavailable=1') begins store/answers/503 TcmuGatewayStoreAway "$OUTAGE_TOLD_S" ;;
+    'faults?revoked=1') begins credentials/revoked TcmuGatewayStoreRefuses "$OUTAGE_TOLD_S" ;;
+    'faults?bucketGone=1') begins bucket/gone TcmuGatewayStoreRefuses "$OUTAGE_TOLD_S" ;;
+    'faults?flip='*) begins a/frame/damaged TcmuGatewayDataDamaged 0 ;;
+    'faults?'*) begins some/requests/fail '' 0 ;;
+    faults | store/rgw-cont | store/rgw-start) request mark/end ;;
+  esac
+}
+# begins NAME ALERTS LEAST: a condition of at least LEAST seconds has these alerts, in a minute.
+begins() { request "mark/begin/$1/least=$3/must=$2/may=${row_may[$row_now]-}"; }
+
+# request WHAT: one request to the control port.
+request() {
   local status
   exec 9<> "/dev/tcp/${control%:*}/${control#*:}" || return 1
   printf 'GET /%s HTTP/1.0\r\n\r\n' "$1" >&9
@@ -145,6 +175,7 @@ row_journal_full() {
   FILE=full fio_run journal-full --rw=write --bs=64k --iodepth=8 --size=96M --do_verify=1 &
   pid=$!
   wait_for 120 journal_is_full || true
+  begins journal/full TcmuGatewayJournalFull 20
   pause "$full_s"
   sense=$(journal_is_full && echo 'journal full' || echo 'journal never full')
   control store/rgw-start
@@ -182,8 +213,8 @@ hot_reads() {
 
 # outage_by FAULT NAME: writes and reads while every request is refused.
 outage_by() {
-  local code=0 pid seconds=30
-  FILE=$2 fio_run "$2" --rw=randwrite --bs=4k --iodepth=8 --rate_iops=24 --size=$((24 * 60 * 4))k --do_verify=1 &
+  local code=0 pid seconds=50
+  FILE=$2 fio_run "$2" --rw=randwrite --bs=4k --iodepth=8 --rate_iops=24 --size=$((24 * 80 * 4))k --do_verify=1 &
   pid=$!
   pause 10
   control "faults?$1=1"; pause $((seconds / 2))
@@ -358,7 +389,7 @@ row_policies() {
 policy() {
   local before
   before=$(grep -c 'Configuration file' "$GATEWAY_LOG" || true)
-  JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} VOLUME_SETTINGS=", \"onLongOutage\": \"$1\", \"longOutageSeconds\": 10" gateway_config "$STORE"
+  TELEMETRY_LISTEN=0.0.0.0:9464 JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} VOLUME_SETTINGS=", \"onLongOutage\": \"$1\", \"longOutageSeconds\": 10" gateway_config "$STORE"
   kill -HUP "$gateway_pid"
   wait_for 20 reloaded_after "$before"
 }
@@ -394,7 +425,7 @@ rows=("$@")
 [[ ${#rows[@]} -gt 0 ]] || rows=(outage-writes outage-reads journal-full flaky revoked bucket-gone damaged aborts policies restarts kills)
 scenario_start
 say "fio over iSCSI on ext4 while the store fails"
-JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} step "configured" gateway_config "$STORE"
+TELEMETRY_LISTEN=0.0.0.0:9464 JOURNAL_BYTES=67108864 LEASE_SECONDS=${LEASE_SECONDS:-180} step "configured" gateway_config "$STORE"
 step "gateway started" gateway_start
 step "volume created" volume_create 1GiB 4096
 step "exported and logged in" volume_attach $size 4096
@@ -404,9 +435,13 @@ step "cold blocks written" cold_write
 : > "$samples"
 sampler & sampler_pid=$!
 for name in "${rows[@]}"; do
+  row_now=$name
+  request "mark/row/$name"
   "row_${name//-/_}"
   rm -f "$MOUNT"/* 2>/dev/null || true
 done
+pause 15 # What the last row's fault led to is scraped, and judged.
+request mark/done
 kill "$sampler_pid" || true
 step "unmounted" umount "$MOUNT"
 check "the file system is clean" filesystem_clean || true

@@ -109,12 +109,13 @@ gateway_config() {
   esac
   GATEWAY_CONFIG=$SCRATCH/gateway.json
   mkdir -p "$SCRATCH/journal"
-  # VOLUME_SETTINGS: more of "volumes", each with a comma before it.
+  # VOLUME_SETTINGS: more of "volumes", each with a comma before it. TELEMETRY_LISTEN: where metrics and health are served.
   cat > "$GATEWAY_CONFIG" << JSON
 {
   "stores": { $store },
   "journal": { "directory": "$SCRATCH/journal", "capacityBytes": ${JOURNAL_BYTES:-268435456} },
-  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": ${LEASE_SECONDS:-30}${VOLUME_SETTINGS-} }
+  "volumes": { "sealAfterSeconds": ${SEAL_AFTER_SECONDS:-2}, "leaseSeconds": ${LEASE_SECONDS:-30}${VOLUME_SETTINGS-} },
+  "telemetry": { "listen": "${TELEMETRY_LISTEN:-127.0.0.1:9464}" }
 }
 JSON
 }

@@ -19,6 +19,7 @@ internal sealed class Initiator : ICompletionSink, IDisposable
     private volatile bool _stop;
     private volatile int _readsPerSecond;
     private volatile int _writesPerSecond;
+    private volatile int _flushesPerSecond;
     private volatile int _blocks = 1;
     private volatile int _span = BlocksOfDevice;
     private long _answered;
@@ -40,8 +41,9 @@ internal sealed class Initiator : ICompletionSink, IDisposable
     /// <summary>From now on. What cannot be in flight (64 commands) is left out, not made up for.</summary>
     /// <param name="blocks">Blocks of 4 KiB of each command, up to 16.</param>
     /// <param name="span">First blocks of the device that are used.</param>
-    public void Load(int readsPerSecond, int writesPerSecond, int blocks = 1, int span = BlocksOfDevice) =>
-        (_blocks, _span, _readsPerSecond, _writesPerSecond) = (blocks, span, readsPerSecond, writesPerSecond);
+    /// <param name="flushesPerSecond">SYNCHRONIZE CACHE.</param>
+    public void Load(int readsPerSecond, int writesPerSecond, int blocks = 1, int span = BlocksOfDevice, int flushesPerSecond = 0) =>
+        (_blocks, _span, _readsPerSecond, _writesPerSecond, _flushesPerSecond) = (blocks, span, readsPerSecond, writesPerSecond, flushesPerSecond);
 
     public void OnCompleted(SimulatedCommand command)
     {
@@ -58,13 +60,14 @@ internal sealed class Initiator : ICompletionSink, IDisposable
     private void Run()
     {
         var clock = Stopwatch.StartNew();
-        var (before, reads, writes) = (clock.Elapsed, 0.0, 0.0);
+        var (before, reads, writes, flushes) = (clock.Elapsed, 0.0, 0.0, 0.0);
         while (!_stop)
         {
             var seconds = (clock.Elapsed - before).TotalSeconds;
             before = clock.Elapsed;
             reads = Send(0x28, DataDirection.FromDevice, Math.Min(InFlightMax, reads + seconds * _readsPerSecond));
             writes = Send(0x2A, DataDirection.ToDevice, Math.Min(InFlightMax, writes + seconds * _writesPerSecond));
+            flushes = Send(0x35, DataDirection.None, Math.Min(InFlightMax, flushes + seconds * _flushesPerSecond));
             _ring.Reap(this);
             _ring.WaitForKick(StepMilliseconds);
         }
@@ -77,7 +80,7 @@ internal sealed class Initiator : ICompletionSink, IDisposable
         var sent = false;
         for (; due >= 1 && _ring.InFlight < InFlightMax; due--)
         {
-            var length = _blocks * BlockBytes;
+            var length = direction == DataDirection.None ? 0 : _blocks * BlockBytes;
             cdb[0] = operationCode;
             BinaryPrimitives.WriteUInt32BigEndian(cdb.AsSpan(2), (uint)_random.Next(Math.Max(1, _span - _blocks)));
             BinaryPrimitives.WriteUInt16BigEndian(cdb.AsSpan(7), (ushort)_blocks);
