@@ -14,7 +14,7 @@ declare -A groups=(
   [bench]="fio util-linux"
   [helm]="unzip"
   [npm]="nodejs npm"
-  [pod]="podman crun conmon catatonit"
+  [pod]="podman crun conmon catatonit bpftool"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )
 missing=()
