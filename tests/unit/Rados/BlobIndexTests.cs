@@ -10,7 +10,7 @@ public sealed class BlobIndexTests
     private const int Actors = 4;
     private const int StepsOfEach = 6;
 
-    public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 40)];
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(0, 20)];
 
     /// <summary>50 worlds for each seed: puts with and without condition, deletes and listings of three names by four processes, in every order, with and without failures.</summary>
     [Theory, MemberData(nameof(Seeds))]

@@ -18,8 +18,15 @@ internal sealed class RadosWorld : IAsyncDisposable
 
     public RadosBlobStore Store { get; }
 
+    /// <summary>How often a store has connected.</summary>
+    public int Connections { get; private set; }
+
     /// <summary>A store of another process.</summary>
-    public RadosBlobStore OpenStore() => new(new RadosStoreOptions { Pool = "pool", RequestTimeout = TimeSpan.FromHours(1) }, Time, () => Pool);
+    public RadosBlobStore OpenStore() => new(new RadosStoreOptions { Pool = "pool", RequestTimeout = TimeSpan.FromHours(1) }, Time, () =>
+    {
+        Connections++;
+        return Pool;
+    });
 
     public static async Task<List<BlobInfo>> ListAsync(IBlobStore store, string prefix = "", string? startAfter = null)
     {

@@ -16,6 +16,9 @@ internal sealed class SimulatedPool(int? seed = null) : IRadosObjects, IRadosCon
     /// <summary>Of the operations, how many fail: half after their effect, a quarter before it, a quarter long before it.</summary>
     public double Failures { get; set; }
 
+    /// <summary>The next operation fails with this errno, and has no effect.</summary>
+    public int? NextError { get; set; }
+
     /// <summary>The most keys in a page, whatever is asked for, as OSDs have it.</summary>
     public int PageMax { get; set; } = int.MaxValue;
 
@@ -131,6 +134,12 @@ internal sealed class SimulatedPool(int? seed = null) : IRadosObjects, IRadosCon
         var fate = source is null ? 1 : _random.NextDouble();
         try
         {
+            if (NextError is { } errno)
+            {
+                NextError = null;
+                throw new RadosException(errno);
+            }
+
             if (fate < Failures / 2)
             {
                 // Some of what nobody waits for any more still happens: any time later.
