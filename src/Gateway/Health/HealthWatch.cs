@@ -36,7 +36,7 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
     private readonly Dictionary<DeviceSession, RingWatch> _watches = [];
     private readonly Dictionary<string, HealthCheckResponse.Types.ServingStatus> _told = new(StringComparer.Ordinal);
     private long _lookedAt = time.GetTimestamp();
-    private HealthReport _latest = HealthReport.Empty;
+    private HealthReport _latest = HealthReport.BeforeFirst;
     private string? _fault;
 
     /// <summary>As of the last look, a second ago at most if the process lives.</summary>
@@ -53,6 +53,7 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
     /// <summary>Looks now. One caller at a time.</summary>
     public void Look()
     {
+        var isStarted = gateway.Started.IsCompletedSuccessfully; // Before the devices: those that come after this are in the next report.
         var sessions = gateway.Sessions;
         foreach (var gone in _watches.Keys.Except(sessions).ToArray()) _watches.Remove(gone);
         var volumes = sessions.Select(Look).ToArray();
@@ -60,7 +61,8 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
         var report = new HealthReport(
             volumes,
             [.. stores.Health.Select(s => ConditionOfStore.Of(s.Name, s.Health))],
-            dead is null ? null : string.Create(CultureInfo.InvariantCulture, $"the ring of {dead.Device.Name} has been stuck for {_watches[dead].Waiting.TotalSeconds:0} s: only a restart resets it"));
+            dead is null ? null : string.Create(CultureInfo.InvariantCulture, $"the ring of {dead.Device.Name} has been stuck for {_watches[dead].Waiting.TotalSeconds:0} s: only a restart resets it"),
+            !isStarted);
         if (report.NotLive is { } reason && Volatile.Read(ref _latest).NotLive is null) HealthLog.NotLive(_logger, reason);
         Volatile.Write(ref _latest, report);
         Volatile.Write(ref _lookedAt, time.GetTimestamp());
