@@ -114,7 +114,7 @@ public class LabTests(ITestOutputHelper output)
     {
         RequireLab();
 
-        await AssertPassesAsync(Repository.PathOf("tests", "lab", "pod"), [], TimeSpan.FromMinutes(12), ("GATEWAY", Repository.Gateway));
+        await AssertPassesAsync(Repository.PathOf("tests", "lab", "pod"), [], TimeSpan.FromMinutes(17), ("GATEWAY", Repository.Gateway));
     }
 
     private static string Lab => Repository.PathOf("tests", "lab", "lab");
