@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+.PHONY: help docs build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-cli clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## Lists the targets.
 demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
 	@STORE=$(STORE) scripts/demo.sh
 
-test: packages-build packages-lab packages-ceph build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
+test: packages-build packages-lab packages-ceph packages-cli build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
 	@scripts/test.sh
 
 test-fast: build ## Runs what needs no kernel and no server.
@@ -42,6 +42,10 @@ soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or repl
 	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
 	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
 
+docs: ## Makes docs/gateway.schema.json and docs/man of the program itself.
+	@dotnet build tests/unit/Gateway -c Release -v quiet -nologo -clp:NoSummary
+	@UPDATE_DOCS=1 dotnet test artifacts/bin/Gateway.Tests/release/Gateway.Tests.dll --filter FullyQualifiedName~GeneratedDocumentsTests
+
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary
 
@@ -56,7 +60,7 @@ lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
 	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-packages-build packages-lab packages-ceph packages-bench:
+packages-build packages-lab packages-ceph packages-bench packages-cli:
 	@scripts/packages.sh $(@:packages-%=%)
 
 clean: ## Removes everything that was built.

@@ -9,10 +9,11 @@ namespace Gateway.Configuration;
 /// <summary>One store. The settings are those of its type; the others stay away.</summary>
 internal sealed record StoreSection
 {
-    /// <summary>"file", "s3" or "grpc".</summary>
+    /// <summary>What kind of store it is; the settings that begin with another kind stay away.</summary>
+    [AllowedValues("file", "s3", "grpc")]
     public string Type { get; set; } = "";
 
-    /// <summary>file: the directory, absolute; it must exist.</summary>
+    /// <summary>file: the directory, absolute; it must exist, on a disk that honours fsync.</summary>
     public string? Path { get; set; }
 
     /// <summary>s3: http(s)://host[:port]; none for Amazon S3.</summary>
