@@ -4,11 +4,13 @@
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
 #   bench   what 'make bench' compares with
+#   cli     shells that complete the commands, and what checks the manual pages
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [bench]="fio util-linux"
+  [cli]="bash zsh fish mandoc"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )
 missing=()

@@ -18,7 +18,7 @@ if [[ ${1-} == fast ]]; then
 else
   assemblies=("${all[@]}")
   # What is named must have run: a machine that lacks it fails instead of skipping.
-  export REQUIRE_RGW=1 REQUIRE_LAB=1
+  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CLI=1
 fi
 
 passed=0 failed=0 skipped=0
