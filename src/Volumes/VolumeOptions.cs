@@ -1,3 +1,5 @@
+using System.ComponentModel.DataAnnotations;
+
 namespace Gateway.Volumes;
 
 /// <summary>What an opening does about a volume that another gateway served last and did not release.</summary>
@@ -103,7 +105,7 @@ public sealed record JournalOptions
     public const long CapacityMaxBytes = 1L << 40;
 
     /// <summary>
-    /// Directory of the journal files, one for each volume. It must be on a local disk that honours fdatasync. Null: none; what is not in the
+    /// Directory of the journal files, one for each volume, absolute. It must be on a local disk that honours fdatasync. Null: none; what is not in the
     /// bucket is kept in memory, up to <see cref="CapacityBytes"/> for each volume, and every flush goes to the bucket.
     /// </summary>
     public string? Directory { get; set; } = "/var/lib/tcmu-gateway/journal";
@@ -114,5 +116,6 @@ public sealed record JournalOptions
     public bool AllowUnsafeFileSystem { get; set; }
 
     /// <summary>Size of a new journal in bytes, reserved at once; an existing one keeps its size. Default 1 GiB; 64 MiB to 1 TiB.</summary>
+    [Range(CapacityMinBytes, CapacityMaxBytes)]
     public long CapacityBytes { get; set; } = 1L << 30;
 }

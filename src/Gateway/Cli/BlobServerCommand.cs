@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Gateway.Backends.Core;
 using Gateway.Backends.Grpc;
 using Gateway.Backends.Grpc.Server;
@@ -59,7 +60,8 @@ internal static class BlobServerCommand
         var certificate = FileOption("--tls-certificate", "The client's certificate (PEM).");
         var key = FileOption("--tls-key", "Its private key (PEM).");
         var token = FileOption("--token-file", "A file that holds the bearer token and nothing else.");
-        var command = new Command("check", "Tries everything that the interface promises (proto/blobstore.proto) on a running server, in some 2,000 requests with 100 MiB below .check-*.") { address, ca, certificate, key, token };
+        var form = VolumeCommands.OutputOption();
+        var command = new Command("check", "Tries everything that the interface promises (proto/blobstore.proto) on a running server, in some 2,000 requests with 100 MiB below .check-*.") { address, ca, certificate, key, token, form };
         command.SetAction((result, cancellation) => CommandLine.RunAsync(
             async () =>
             {
@@ -73,6 +75,13 @@ internal static class BlobServerCommand
                 };
                 RefuseFaults(options.Validate(new ValidationContext(options, "check", null, null)));
                 var output = result.InvocationConfiguration.Output;
+                if (result.GetValue(form) == VolumeCommands.JsonOutput)
+                {
+                    var all = await BlobServerCheck.RunAsync(options, new Random(Environment.ProcessId), _ => { }, cancellation);
+                    await output.WriteLineAsync(VolumeCommands.Indented(new JsonArray([.. all.Select(r => new JsonObject { ["name"] = r.Name, ["passed"] = r.Passed, ["fault"] = r.Fault })])));
+                    return all.All(r => r.Passed) ? 0 : CommandLine.ExitFailed;
+                }
+
                 var results = await BlobServerCheck.RunAsync(options, new Random(Environment.ProcessId), r => output.WriteLine($"{(r.Passed ? "pass" : "FAIL")}  {r.Name}{(r.Passed ? "" : $"\n      {r.Fault}")}"), cancellation);
                 var failed = results.Count(r => !r.Passed);
                 await output.WriteLineAsync($"{results.Count - failed} passed, {failed} failed");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Gateway.Backends.Core;
 using Gateway.Bench;
 using Gateway.Bench.Suite;
+using Gateway.Cli.Completion;
 using Gateway.Configuration;
 using Gateway.Transfer.Images;
 using Gateway.Volumes;
@@ -35,11 +36,14 @@ internal static class CommandLine
         root.Subcommands.Add(TopCommand.Build());
         root.Subcommands.Add(ControlCommands.BuildEvents());
         root.Subcommands.Add(ControlCommands.BuildReload());
+        root.Subcommands.Add(DoctorCommand.Build());
         root.Subcommands.Add(StoreCommands.Build());
         root.Subcommands.Add(ConfigCommands.Build());
         root.Subcommands.Add(BlobServerCommand.Build());
         root.Subcommands.Add(BenchCommand.Build());
         root.Subcommands.Add(TargetCommands.Build());
+        root.Subcommands.Add(CompletionCommand.Build());
+        CompletionCommand.AddNames(root);
         return root;
     }
 

@@ -50,12 +50,17 @@ internal static class ControlCommands
         });
     }
 
-    public static Command BuildReload() => WithConnection(new Command("reload", "Has the running daemon read its configuration file now. It does so by itself a few seconds after every change."), async (client, _, writer, cancellation) =>
+    public static Command BuildReload()
     {
-        var reply = await client.ReloadAsync(new ReloadRequest(), cancellationToken: cancellation);
-        await writer.WriteLineAsync(reply.NeedsRestart.Count == 0 ? "The configuration was read again; it holds." : $"The configuration was read again. A restart is needed for: {string.Join(", ", reply.NeedsRestart)}.");
-        return 0;
-    });
+        var output = VolumeCommands.OutputOption();
+        return WithConnection(new Command("reload", "Has the running daemon read its configuration file now. It does so by itself a few seconds after every change.") { output }, async (client, result, writer, cancellation) =>
+        {
+            var reply = await client.ReloadAsync(new ReloadRequest(), cancellationToken: cancellation);
+            if (result.GetValue(output) == VolumeCommands.JsonOutput) await WriteJsonAsync(writer, reply);
+            else await writer.WriteLineAsync(reply.NeedsRestart.Count == 0 ? "The configuration was read again; it holds." : $"The configuration was read again. A restart is needed for: {string.Join(", ", reply.NeedsRestart)}.");
+            return 0;
+        });
+    }
 
     /// <summary>A command that asks the daemon: with the options that say where it is, and its failures told to people.</summary>
     public static Command WithConnection(Command command, Func<V1Client, ParseResult, TextWriter, CancellationToken, Task<int>> action)
@@ -81,6 +86,9 @@ internal static class ControlCommands
             result.InvocationConfiguration.Error));
         return command;
     }
+
+    /// <summary>Whether the daemon is named whom a command that works without one, too, is to ask.</summary>
+    public static bool IsAsked(ParseResult result) => result.GetValue(ConnectOption) is not null || result.GetValue(SocketOption) is not null;
 
     public static Task WriteJsonAsync(TextWriter writer, IMessage message) => writer.WriteLineAsync(new JsonFormatter(JsonFormatter.Settings.Default.WithFormatDefaultValues(true).WithIndentation()).Format(message));
 

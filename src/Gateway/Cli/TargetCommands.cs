@@ -60,14 +60,16 @@ internal static class TargetCommands
     {
         var volume = new Argument<string>("STORE/VOLUME") { Description = "The volume. Left out with --target: the whole target goes.", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => "" };
         var target = new Option<string>("--target", "-t") { Description = "Only from this target.", DefaultValueFactory = _ => "", HelpName = "NAME" };
-        var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask." };
-        return ControlCommands.WithConnection(new Command("unexport", "Takes a volume away from its initiators. The volume stays as it is; unmount it there first.") { volume, target, yes }, async (client, result, writer, cancellation) =>
+        var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask. Needed where there is no terminal to ask on." };
+        var output = VolumeCommands.OutputOption();
+        return ControlCommands.WithConnection(new Command("unexport", "Takes a volume away from its initiators. The volume stays as it is; unmount it there first.") { volume, target, yes, output }, async (client, result, writer, cancellation) =>
         {
             var request = new UnexportRequest { Volume = result.GetValue(volume)!, Target = result.GetValue(target)! };
             var what = request.Volume.Length == 0 ? $"target {request.Target}" : request.Target.Length == 0 ? $"volume {request.Volume}" : $"volume {request.Volume} from {request.Target}";
             Confirmation.Ask($"Initiators that use it lose the disk at once. Unexport {what}?", result.GetValue(yes));
             var reply = await client.UnexportAsync(request, cancellationToken: cancellation);
-            foreach (var name in reply.Targets) await writer.WriteLineAsync(request.Volume.Length == 0 ? $"{name} is gone." : $"{request.Volume} is no longer exported by {name}.");
+            if (result.GetValue(output) == VolumeCommands.JsonOutput) await ControlCommands.WriteJsonAsync(writer, reply);
+            else foreach (var name in reply.Targets) await writer.WriteLineAsync(request.Volume.Length == 0 ? $"{name} is gone." : $"{request.Volume} is no longer exported by {name}.");
             return 0;
         });
     }
@@ -77,10 +79,17 @@ internal static class TargetCommands
         var target = new Argument<string>("TARGET") { Description = "The target's name." };
         var initiator = new Argument<string>("INITIATOR") { Description = "The initiator's iSCSI name: /etc/iscsi/initiatorname.iscsi of a Linux host has it." };
         var remove = new Option<bool>("--remove") { Description = "It may not log in any more; its sessions end." };
-        return ControlCommands.WithConnection(new Command("acl", "Lets an initiator log in. With the first one everybody else is refused, and all sessions end: those of initiators that are listed come back by themselves.") { target, initiator, remove }, async (client, result, writer, cancellation) =>
+        var output = VolumeCommands.OutputOption();
+        return ControlCommands.WithConnection(new Command("acl", "Lets an initiator log in. With the first one everybody else is refused, and all sessions end: those of initiators that are listed come back by themselves.") { target, initiator, remove, output }, async (client, result, writer, cancellation) =>
         {
             var request = new SetInitiatorRequest { Target = result.GetValue(target), Initiator = result.GetValue(initiator), Remove = result.GetValue(remove) };
             var changed = await client.SetInitiatorAsync(request, cancellationToken: cancellation);
+            if (result.GetValue(output) == VolumeCommands.JsonOutput)
+            {
+                await ControlCommands.WriteJsonAsync(writer, changed);
+                return 0;
+            }
+
             await writer.WriteLineAsync($"{changed.Name} may be used by: {string.Join(", ", changed.Initiators.Select(i => i.Name))}");
             if (changed.Initiators.Count == 1 && !request.Remove) await writer.WriteLineAsync("All others are refused from now on, and lose the disk if they use it. The sessions of this one come back by themselves.");
             return 0;
@@ -96,7 +105,8 @@ internal static class TargetCommands
         var mutualSecret = new Option<string?>("--mutual-secret-file") { Description = "A file with its secret; another one than the user's.", HelpName = "FILE" };
         var initiator = new Option<string>("--initiator", "-i") { Description = "For this initiator of the target's list only.", DefaultValueFactory = _ => "", HelpName = "IQN" };
         var off = new Option<bool>("--off") { Description = "No CHAP any more." };
-        return ControlCommands.WithConnection(new Command("chap", "Says what initiators must know to log in (CHAP), and what the target proves in return.") { target, user, secret, mutual, mutualSecret, initiator, off }, async (client, result, writer, cancellation) =>
+        var output = VolumeCommands.OutputOption();
+        return ControlCommands.WithConnection(new Command("chap", "Says what initiators must know to log in (CHAP), and what the target proves in return.") { target, user, secret, mutual, mutualSecret, initiator, off, output }, async (client, result, writer, cancellation) =>
         {
             var request = new SetChapRequest { Target = result.GetValue(target), Initiator = result.GetValue(initiator) };
             if (!result.GetValue(off))
@@ -108,8 +118,9 @@ internal static class TargetCommands
                 if (request.MutualUser.Length > 0) request.MutualSecret = ReadSecret(result.GetValue(mutualSecret), $"Secret of {request.MutualUser}: ");
             }
 
-            await client.SetChapAsync(request, cancellationToken: cancellation);
-            await writer.WriteLineAsync(request.User.Length == 0 ? $"{request.Target} asks for no CHAP any more." : $"{request.Target} asks for CHAP as {request.User} at the next login; sessions that exist go on.");
+            var changed = await client.SetChapAsync(request, cancellationToken: cancellation);
+            if (result.GetValue(output) == VolumeCommands.JsonOutput) await ControlCommands.WriteJsonAsync(writer, changed);
+            else await writer.WriteLineAsync(request.User.Length == 0 ? $"{request.Target} asks for no CHAP any more." : $"{request.Target} asks for CHAP as {request.User} at the next login; sessions that exist go on.");
             return 0;
         });
     }

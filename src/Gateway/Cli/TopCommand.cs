@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Gateway.Control.V1;
 using Gateway.Tcmu;
+using Google.Protobuf;
 using Grpc.Core;
 using Spectre.Console;
 using Status = Gateway.Control.V1.Status;
@@ -17,12 +18,19 @@ internal static class TopCommand
     {
         var interval = new Option<double>("--interval", "-d") { Description = "Seconds between two pictures, from 0.1 on.", DefaultValueFactory = _ => 1, HelpName = "SECONDS" };
         var count = new Option<int>("--count", "-n") { Description = "Pictures to show. Default: until Ctrl-C.", DefaultValueFactory = _ => int.MaxValue, HelpName = "NUMBER" };
-        return ControlCommands.WithConnection(new Command("top", "Shows each volume live: commands and bytes per second, latencies, hit ratio, what is in the journal, its store's breaker. On a terminal in place, else one after the other.") { interval, count }, async (client, result, writer, cancellation) =>
+        var output = VolumeCommands.OutputOption();
+        return ControlCommands.WithConnection(new Command("top", "Shows each volume live: commands and bytes per second, latencies, hit ratio, what is in the journal, its store's breaker. On a terminal in place, else one after the other. As JSON: the status, one a line.") { interval, count, output }, async (client, result, writer, cancellation) =>
         {
             var seconds = result.GetValue(interval);
             if (seconds is not (>= 0.1 and <= 3600)) throw new Configuration.ConfigurationException("--interval must be between 0.1 and 3600 seconds.");
             using var call = client.WatchStatus(new WatchStatusRequest { IntervalMs = (int)(seconds * 1000) }, cancellationToken: cancellation);
             var left = result.GetValue(count);
+            if (result.GetValue(output) == VolumeCommands.JsonOutput)
+            {
+                while (left-- > 0 && await call.ResponseStream.MoveNext(cancellation)) await writer.WriteLineAsync(JsonFormatter.Default.Format(call.ResponseStream.Current));
+                return 0;
+            }
+
             if (ReferenceEquals(writer, Console.Out) && !Console.IsOutputRedirected && AnsiConsole.Console.Profile.Capabilities.Interactive)
             {
                 await AnsiConsole.Console.Live(new Text("Waiting for the gateway ...")).StartAsync(async live => await EachAsync(call, left, picture =>

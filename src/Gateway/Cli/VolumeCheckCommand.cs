@@ -30,7 +30,7 @@ internal static class VolumeCheckCommand
             var name = Configuration.VolumePath.Parse(result.GetValue(path)!);
             var error = result.InvocationConfiguration.Error;
             if (result.GetValue(repair) && !await RepairAsync(stores.Get(name.Store), name.Volume, result.GetValue(force), error, cancellation)) return RefusedExitCode;
-            var report = await new VolumeChecker(stores.Get(name.Store), name.Volume, new Progress(error)).RunAsync(cancellation);
+            var report = await CheckDisplay.RunAsync(error, progress => new VolumeChecker(stores.Get(name.Store), name.Volume, progress).RunAsync(cancellation));
             if (result.GetValue(output) == VolumeCommands.JsonOutput) await writer.WriteLineAsync(JsonSerializer.Serialize(report, CheckJson.Default.CheckReport));
             else await WriteAsync(writer, report);
             return report.IsClean ? 0 : DamagedExitCode;
@@ -48,7 +48,7 @@ internal static class VolumeCheckCommand
         return report.Outcome != RepairOutcome.Refused;
     }
 
-    private static async Task WriteAsync(TextWriter writer, CheckReport report)
+    internal static async Task WriteAsync(TextWriter writer, CheckReport report)
     {
         foreach (var finding in report.Findings.Take(FindingsMax))
             await writer.WriteLineAsync($"{finding.Severity.ToString().ToLowerInvariant()}: {(finding.Blob.Length > 0 ? finding.Blob + ": " : "")}{finding.Message}");
@@ -57,20 +57,6 @@ internal static class VolumeCheckCommand
             await writer.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"cannot be read: LBA {range.Lba} to {range.Lba + range.Blocks - 1} ({range.Blocks} blocks): {range.Reason}"));
         await writer.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{report.Segments} segments and {report.Frames} frames read; {ByteSize.Format(report.MappedBytes)} of the volume have data, in {ByteSize.Format(report.StoredBytes)}. Checkpoint {report.Checkpoint}, log up to {report.Position}."));
         await writer.WriteLineAsync(report.IsClean ? "The volume is clean." : "The volume is damaged. Blocks named above end in MEDIUM ERROR until they are written again or their objects are restored; everything else is intact.");
-    }
-
-    /// <summary>A line now and then, by segments and not by time, so that a log of it stays short.</summary>
-    private sealed class Progress(TextWriter error) : IProgress<CheckProgress>
-    {
-        private long _shown;
-
-        public void Report(CheckProgress value)
-        {
-            var percent = value.SegmentsTotal == 0 ? 100 : value.Segments * 100 / value.SegmentsTotal;
-            var shown = Interlocked.Read(ref _shown);
-            if (percent < shown + 5 || Interlocked.CompareExchange(ref _shown, percent, shown) != shown) return;
-            lock (error) error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{percent,3} %: {value.Segments} of {value.SegmentsTotal} segments, {ByteSize.Format(value.Bytes)} read"));
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Gateway.Configuration;
 using Gateway.Volumes;
@@ -26,6 +29,7 @@ internal static class VolumeCommands
         volume.Subcommands.Add(VolumeDumpCommand.Build());
         foreach (var command in VolumeLifecycleCommands.Build()) volume.Subcommands.Add(command);
         foreach (var command in VolumeTransferCommands.Build()) volume.Subcommands.Add(command);
+        RemoteVolumeCommands.AddTo(volume);
         return volume;
     }
 
@@ -44,7 +48,7 @@ internal static class VolumeCommands
                 throw new ConfigurationException($"'{result.GetValue(size)}' is no size. Write bytes, or a number with a unit: 512MiB, 1.5TiB, 20GB.");
             _ = VolumeCompressionNames.TryParse(result.GetValue(compression)!, out var codec); // The option takes no other.
             var info = await Catalog(stores, name).CreateAsync(name.Volume, new VolumeSpec(bytes, result.GetValue(blockSize), codec), cancellation);
-            if (result.GetValue(output) == JsonOutput) await WriteJsonAsync(writer, info);
+            if (result.GetValue(output) == JsonOutput) await writer.WriteLineAsync(Indented(ToNode(name.Store, info)));
             else await writer.WriteLineAsync($"Created volume {name}, {ByteSize.Format(info.SizeBytes)} in blocks of {info.BlockSizeBytes} bytes.\nIts TCMU configuration string is gateway/{name}.");
         }));
         return command;
@@ -84,7 +88,7 @@ internal static class VolumeCommands
 
             if (result.GetValue(output) == JsonOutput)
             {
-                await writer.WriteLineAsync(JsonSerializer.Serialize(infos.ConvertAll(i => i.Info), OutputJson.Default.ListVolumeInfo));
+                await writer.WriteLineAsync(Indented(new JsonArray([.. infos.Select(i => ToNode(i.Store, i.Info))])));
             }
             else
             {
@@ -119,7 +123,7 @@ internal static class VolumeCommands
             };
             if (result.GetValue(output) == JsonOutput)
             {
-                await WriteJsonAsync(writer, info);
+                await writer.WriteLineAsync(Indented(ToNode(name.Store, info)));
                 return;
             }
 
@@ -196,7 +200,20 @@ internal static class VolumeCommands
 
     internal static GatewayConfiguration Configuration(ParseResult result) => GatewayConfiguration.Load(result.GetValue(CommandLine.ConfigOption)!);
 
-    private static Task WriteJsonAsync(TextWriter writer, VolumeInfo info) => writer.WriteLineAsync(JsonSerializer.Serialize(info, OutputJson.Default.VolumeInfo));
+    /// <summary>A volume with the store that it is in.</summary>
+    private static JsonObject ToNode(string store, VolumeInfo info)
+    {
+        var node = JsonSerializer.SerializeToNode(info, OutputJson.Default.VolumeInfo)!.AsObject();
+        node.Insert(0, "store", store);
+        return node;
+    }
+
+    internal static string Indented(JsonNode node)
+    {
+        using var text = new MemoryStream();
+        using (var json = new Utf8JsonWriter(text, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping })) node.WriteTo(json);
+        return Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length);
+    }
 
     internal static async Task WriteTableAsync(TextWriter writer, string[]? header, List<string[]> rows)
     {
@@ -210,5 +227,4 @@ internal static class VolumeCommands
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(VolumeInfo))]
-[JsonSerializable(typeof(List<VolumeInfo>))]
 internal sealed partial class OutputJson : JsonSerializerContext;

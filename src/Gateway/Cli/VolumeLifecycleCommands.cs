@@ -234,7 +234,7 @@ internal static class VolumeLifecycleCommands
     private static Option<bool> YesOption() => new("--yes", "-y") { Description = "Do not ask. Needed where there is no terminal to ask on." };
 
     /// <exception cref="ConfigurationException">It was not agreed to.</exception>
-    private static void Confirm(ParseResult result, bool yes, string word, string what)
+    internal static void Confirm(ParseResult result, bool yes, string word, string what)
     {
         if (yes) return;
         if (Console.IsInputRedirected) throw new ConfigurationException($"{what} Nothing was changed: there is no terminal to ask on. Add --yes if that is what you want.");

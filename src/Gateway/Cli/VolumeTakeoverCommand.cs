@@ -34,7 +34,7 @@ internal static class VolumeTakeoverCommand
     private static void Tell(TextWriter error, OpeningWait wait) =>
         error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(wait.Left.TotalSeconds)} s left: {wait.Reason}"));
 
-    private static string Describe(VolumePath name, TakeoverOutcome outcome)
+    internal static string Describe(VolumePath name, TakeoverOutcome outcome)
     {
         if (outcome.Epoch == 0) return $"Volume {name} was never opened: any gateway may open it.";
         if (outcome.WasReleased) return $"Volume {name} is released: any gateway may open it. Nothing was changed.";

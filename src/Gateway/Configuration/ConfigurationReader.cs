@@ -80,7 +80,7 @@ internal static class ConfigurationReader
         // What is wrong already may well look as if it were missing.
         var found = faults.Select(f => f.Path).ToArray();
         var all = faults.Select(f => f.Fault).Concat(configuration.Faults().Where(f => !found.Any(p => Concerns(f, p)))).ToArray();
-        if (all.Length > 0) throw new ConfigurationException($"{name} is not valid:\n{string.Join('\n', all.Select(f => "  - " + f))}");
+        if (all.Length > 0) throw new ConfigurationException($"{name} is not valid:{string.Concat(all.Select(f => ConfigurationException.FaultMark + f))}");
         return configuration;
     }
 
@@ -260,9 +260,9 @@ internal static class ConfigurationReader
             value.Deserialize(type);
             return true;
         }
-        catch (Exception e) when (e is JsonException or FormatException or OverflowException)
+        catch (Exception e) when (e is JsonException or FormatException or OverflowException or NotSupportedException)
         {
-            return false;
+            return false; // NotSupportedException: a value of a kind that no converter of the type takes.
         }
     }
 

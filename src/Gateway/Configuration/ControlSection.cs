@@ -11,7 +11,7 @@ internal sealed record ControlSection
     /// <summary>The Unix socket of the control API, absolute; null: none. Default /run/tcmu-gateway/control.sock.</summary>
     public string? Socket { get; set; } = DefaultSocket;
 
-    /// <summary>A group whose members may use the socket, too. Default none: its owner, root, alone.</summary>
+    /// <summary>A group whose members may use the socket, too, and so do all that the commands do. Default none: its owner, root, alone.</summary>
     public string? Group { get; set; }
 
     /// <summary>ADDRESS:PORT where the control API is served over TLS, to clients with a certificate of clientCaFile. Default none.</summary>

@@ -17,8 +17,10 @@ internal sealed record GatewayConfiguration
     /// <summary>The stores by name: what stands between 'gateway/' and the volume in a device's configuration string.</summary>
     public Dictionary<string, StoreSection> Stores { get; set; } = [];
 
+    /// <summary>Local disk that holds what is not in the store yet.</summary>
     public JournalOptions Journal { get; set; } = new();
 
+    /// <summary>How volumes are served, and which are made.</summary>
     public VolumesSection Volumes { get; set; } = new();
 
     /// <summary>What is exported, and how.</summary>
@@ -139,7 +141,14 @@ internal sealed record GatewayConfiguration
 }
 
 /// <summary>The configuration is missing or wrong; the message says what to change.</summary>
-internal sealed class ConfigurationException(string message) : Exception(message);
+internal sealed class ConfigurationException(string message) : Exception(message)
+{
+    /// <summary>Begins the line of one fault of several, in a message.</summary>
+    public const string FaultMark = "\n  - ";
+
+    /// <summary>Each fault on its own; the message itself if it tells of one.</summary>
+    public IReadOnlyList<string> Faults => Message.Split(FaultMark) is [_, .. { Length: > 0 } faults] ? faults : [Message];
+}
 
 /// <summary>"whenSilent" and "never", and no numbers.</summary>
 internal sealed class TakeoverPolicyConverter() : JsonStringEnumConverter<TakeoverPolicy>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

@@ -12,10 +12,11 @@ internal sealed record StoreSection
 {
     private const string PoolElsewhere = "pool: this belongs to a store of type \"rados\"";
 
-    /// <summary>"file", "s3", "grpc" or "rados".</summary>
+    /// <summary>What kind of store it is; the settings that begin with another kind stay away.</summary>
+    [AllowedValues("file", "s3", "grpc", "rados")]
     public string Type { get; set; } = "";
 
-    /// <summary>file: the directory, absolute; it must exist.</summary>
+    /// <summary>file: the directory, absolute; it must exist, on a disk that honours fsync.</summary>
     public string? Path { get; set; }
 
     /// <summary>s3: http(s)://host[:port]; none for Amazon S3.</summary>

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Text.RegularExpressions;
 using Gateway.Targets;
@@ -106,7 +107,7 @@ internal sealed record IscsiTargetSection
     /// <summary>What the target proves in return; with chap.</summary>
     public ChapSection? MutualChap { get; set; }
 
-    /// <summary>Session parameters (RFC 3720, 12), such as MaxBurstLength, instead of our own choice.</summary>
+    /// <summary>Session parameters (RFC 7143) and CommandDepth, such as MaxBurstLength, instead of our own choice.</summary>
     public Dictionary<string, string> Parameters { get; set; } = [];
 
     public IEnumerable<string> Faults(IReadOnlyDictionary<string, StoreSection> stores)
@@ -158,6 +159,7 @@ internal sealed record LunSection
     public const int LunMax = 255;
 
     /// <summary>Its number, 0 to 255. Default: its place in the list.</summary>
+    [Range(0, LunMax)]
     public int? Lun { get; set; }
 
     /// <summary>STORE/VOLUME.</summary>

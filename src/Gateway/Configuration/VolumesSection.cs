@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using Gateway.Cli;
 using Gateway.Serving;
 using Gateway.Volumes;
@@ -11,25 +12,28 @@ internal sealed record VolumeSection
     /// <summary>Its capacity, such as 10GiB: with it the daemon makes the volume if it is not there, and grows it if it is smaller. Default: it is made by hand.</summary>
     public string? Size { get; set; }
 
-    /// <summary>size: logical block length in bytes of a volume that is made, 512 or 4096. Default 512.</summary>
+    /// <summary>With size: logical block length in bytes of a volume that is made. Default 512.</summary>
+    [AllowedValues(512, 4096)]
     public int? BlockSize { get; set; }
 
-    /// <summary>size: of a volume that is made: lz4, zstd or none. Default lz4.</summary>
+    /// <summary>With size: how the data of a volume that is made is compressed. Default lz4.</summary>
+    [AllowedValues("lz4", "zstd", "none")]
     public string? Compression { get; set; }
 
-    /// <summary>Default: that of all volumes.</summary>
+    /// <summary>Seconds of its lease: 0, or 10 to 600. Default: that of all volumes.</summary>
     public double? LeaseSeconds { get; set; }
 
-    /// <summary>Default: that of all volumes.</summary>
+    /// <summary>What is done when another gateway did not release it. Default: that of all volumes.</summary>
     public TakeoverPolicy? Takeover { get; set; }
 
-    /// <summary>Default: that of all volumes.</summary>
+    /// <summary>What its flushes wait for. Default: that of all volumes.</summary>
     public Durability? Durability { get; set; }
 
-    /// <summary>Default: that of all volumes.</summary>
+    /// <summary>What its commands end in once the store has been away for long. Default: that of all volumes.</summary>
     public LongOutagePolicy? OnLongOutage { get; set; }
 
-    /// <summary>Default: that of all volumes.</summary>
+    /// <summary>Seconds of an outage from which on it is long for it. Default: that of all volumes.</summary>
+    [Range(10.0, 604_800.0)]
     public double? LongOutageSeconds { get; set; }
 
     /// <summary>Of the volume to be made; null if it is made by hand.</summary>
@@ -49,59 +53,69 @@ internal sealed record VolumeSection
 /// <summary>How all volumes are served; see <see cref="VolumeOptions"/>.</summary>
 internal sealed record VolumesSection
 {
-    /// <summary>What a flush waits for: "journal" or "bucket". Default journal.</summary>
+    /// <summary>What a flush waits for: the journal on local disk, or the bucket. Default journal.</summary>
     public Durability Durability { get; set; } = Durability.Journal;
 
     public const string LongOutageFault = "longOutageSeconds: must be between 10 and 604800 (a week)";
 
-    /// <summary>What commands end in once the store has been away for long: "retry", "readOnly" or "fail". Default retry.</summary>
+    /// <summary>What commands end in once the store has been away for long: try again; writes are refused; another path is to be taken. Default retry.</summary>
     public LongOutagePolicy OnLongOutage { get; set; } = LongOutagePolicy.Retry;
 
     /// <summary>Seconds of an outage from which on it is long. Default 600.</summary>
+    [Range(10.0, 604_800.0)]
     public double LongOutageSeconds { get; set; } = 600;
 
     public const string LeaseFault = "leaseSeconds: must be between 10 and 600; or 0, which declares that only one gateway ever opens the volume";
 
-    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume. Default 180; 0 declares a single gateway.</summary>
+    /// <summary>Seconds that this gateway may acknowledge after it last saw that nobody else claimed the volume: 10 to 600, or 0, which declares that no second gateway ever opens the volume. Default 180.</summary>
     public double LeaseSeconds { get; set; } = 180;
 
-    /// <summary>What is done about a volume that another gateway did not release: "whenSilent" or "never". Default whenSilent.</summary>
+    /// <summary>What is done about a volume that another gateway did not release: it is taken over once that gateway is silent, or never. Default whenSilent.</summary>
     public TakeoverPolicy Takeover { get; set; } = TakeoverPolicy.WhenSilent;
 
     /// <summary>What single volumes have of their own, by STORE/VOLUME.</summary>
     public Dictionary<string, VolumeSection> Each { get; set; } = [];
 
     /// <summary>Data bytes that seal a segment. Default 8 MiB.</summary>
+    [Range(64 << 10, 64 << 20)]
     public int SegmentBytes { get; set; } = 8 << 20;
 
     /// <summary>Age in seconds of the oldest write that seals a segment. Default 5.</summary>
+    [Range(0.05, 3600.0)]
     public double SealAfterSeconds { get; set; } = 5;
 
-    /// <summary>Segments on their way at a time. Default 8.</summary>
+    /// <summary>Segments of a volume on their way to the store at a time. Default 8.</summary>
+    [Range(1, 64)]
     public int UploadWindow { get; set; } = 8;
 
     /// <summary>Bytes of blocks kept in memory for each volume. Default 64 MiB.</summary>
+    [Range(0, 1L << 40)]
     public long CacheBytes { get; set; } = 64 << 20;
 
     /// <summary>Bytes of memory for what sequential readers will ask for, for each volume. Default 32 MiB.</summary>
+    [Range(0, 4L << 30)]
     public long ReadAheadBytes { get; set; } = 32 << 20;
 
     /// <summary>Requests of a volume's reads that the store has at a time. Default 16.</summary>
+    [Range(1, 256)]
     public int ReadWindow { get; set; } = 16;
 
-    /// <summary>Bytes of local disk that keep frames of each volume. Default 0: none.</summary>
+    /// <summary>Bytes of local disk, reserved at once, that keep what was read of each volume: 0, or 16 MiB to 1 TiB. Default 0: none.</summary>
     public long CacheFileBytes { get; set; }
 
-    /// <summary>Directory of the cache files, absolute.</summary>
+    /// <summary>Directory of the cache files, absolute; made if it is missing. Default /var/lib/tcmu-gateway/cache.</summary>
     public string CacheDirectory { get; set; } = "/var/lib/tcmu-gateway/cache";
 
-    /// <summary>Percentage of its journal in use above which a volume's writes are slowed down. Default 70.</summary>
+    /// <summary>Percentage of its journal in use, above which a volume's writes are slowed down. Default 70.</summary>
+    [Range(10, 100)]
     public int HighWaterPercent { get; set; } = 70;
 
     /// <summary>Seconds that a command may wait for journal space or the store. Default 20.</summary>
+    [Range(1.0, 60.0)]
     public double CommandTimeoutSeconds { get; set; } = 20;
 
     /// <summary>Seconds that a stop tries to empty a journal into the bucket. Default 4.</summary>
+    [Range(0.0, 600.0)]
     public double CloseTimeoutSeconds { get; set; } = 4;
 
     public static bool IsLongOutage(double seconds) => seconds is >= 10 and <= 604_800;

@@ -16,7 +16,7 @@ using Status = Gateway.Control.V1.Status;
 namespace Gateway.Control;
 
 /// <summary>The control API (proto/control.proto) over the running daemon.</summary>
-internal sealed class ControlService(GatewayService gateway, TargetAdmin targets, StoreSet stores, EventLog events, ServeArguments arguments, TimeProvider time, ILoggerFactory loggers) : V1.Control.ControlBase, IDisposable
+internal sealed partial class ControlService(GatewayService gateway, TargetAdmin targets, StoreSet stores, EventLog events, ServeArguments arguments, TimeProvider time, ILoggerFactory loggers) : V1.Control.ControlBase, IDisposable
 {
     private const int IntervalMinMilliseconds = 100;
     private const int IntervalDefaultMilliseconds = 1000;

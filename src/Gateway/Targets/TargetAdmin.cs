@@ -31,6 +31,9 @@ internal sealed class TargetAdmin(GatewayService gateway, TargetKeeper keeper, E
     /// <summary>Has LIO looked at again.</summary>
     public Task RefreshAsync(CancellationToken cancellationToken) => keeper.ReconcileAsync(cancellationToken);
 
+    /// <summary>Whether a volume is exported here, by the file or by command.</summary>
+    public bool Exports(VolumePath volume) => keeper.Targets.Volumes.Contains(volume.ToString());
+
     public async Task<Target> ExportAsync(ExportRequest request, CancellationToken cancellationToken)
     {
         var path = VolumePath.Parse(request.Volume);

@@ -11,8 +11,11 @@ internal sealed record VolumeFact(Guid Id, long SizeBytes, int BlockSizeBytes);
 /// <summary>What is known of the exported volumes: from their stores, or, while a store does not answer, from the last time. Not thread safe.</summary>
 internal sealed class VolumeFacts(string stateDirectory, StoreSet stores, ILogger logger)
 {
+    /// <summary>Its name in the state directory.</summary>
+    public const string FileName = "volumes.json";
+
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(15);
-    private readonly string _path = Path.Combine(stateDirectory, "volumes.json");
+    private readonly string _path = Path.Combine(stateDirectory, FileName);
     private Dictionary<string, VolumeFact>? _known;
 
     /// <summary>Facts of a volume; null with the reason if there are none.</summary>

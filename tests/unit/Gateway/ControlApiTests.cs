@@ -20,7 +20,7 @@ using Status = Gateway.Control.V1.Status;
 namespace Gateway.Tests;
 
 /// <summary>The control API over real connections: what it says, who may use it, and what a failure tells a person.</summary>
-public sealed class ControlApiTests : IAsyncLifetime
+public sealed partial class ControlApiTests : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("control").FullName;
     private readonly List<IAsyncDisposable> _running = [];
