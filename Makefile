@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench clean
+.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-docker packages-packaging sbom image deb supply-chain licences reproducible clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## Lists the targets.
 demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
 	@STORE=$(STORE) scripts/demo.sh
 
-test: packages-build packages-lab packages-ceph build publish ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
+test: packages-build packages-lab packages-ceph packages-docker packages-packaging build publish sbom ## Runs every test: units, stores, and the gateway on a real kernel. At most 25 minutes on 2 cores.
 	@scripts/test.sh
 
 test-fast: build ## Runs what needs no kernel and no server.
@@ -49,14 +49,32 @@ publish: packages-build ## Makes the native executable, artifacts/publish/Gatewa
 	@dotnet publish src/Gateway -c Release -r $(RUNTIME) -v quiet -nologo -clp:NoSummary
 	@ls -l $(GATEWAY) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
+sbom: publish ## Lists what the executable is made of: artifacts/sbom (CycloneDX, and the licence files of the packages).
+	@scripts/sbom.sh
+
+image: packages-build packages-docker publish sbom ## Builds the container image tcmu-gateway:VERSION. BASE=image: on that base; IMAGE=name: under that name.
+	@scripts/with-docker.sh scripts/image.sh
+
+deb: packages-build packages-packaging publish sbom ## Makes the Debian package, artifacts/deb/tcmu-gateway_VERSION_amd64.deb.
+	@scripts/deb.sh
+
+supply-chain: sbom ## Shows what is known against the packages that are used, and whether lock files and licences are in order.
+	@scripts/supply-chain.sh
+
+licences: sbom ## Writes docs/licences.md anew.
+	@scripts/licences.sh > docs/licences.md
+
+reproducible: packages-build ## Publishes twice, in two folders, and compares the bytes.
+	@scripts/reproducible.sh
+
 format: ## Formats the source.
 	@dotnet format Gateway.sln
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/import/interrupted tests/lab/ceph-mini tests/lab/ceph-image tests/packaging/* tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-packages-build packages-lab packages-ceph packages-bench:
+packages-build packages-lab packages-ceph packages-bench packages-docker packages-packaging:
 	@scripts/packages.sh $(@:packages-%=%)
 
 clean: ## Removes everything that was built.

@@ -4,16 +4,22 @@
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
 #   bench   what 'make bench' compares with
+#   docker  a Docker engine, if there is none
+#   packaging  what makes and tests the Debian package and the bill of materials
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [bench]="fio util-linux"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
+  [docker]="docker.io iptables"
+  [packaging]="debhelper dpkg-dev debootstrap jq util-linux"
 )
 missing=()
 for group in "$@"; do
   [[ -n ${groups[$group]-} ]] || { echo "packages.sh: no group '$group'; there are: ${!groups[*]}" >&2; exit 64; }
+  # Docker's own packages do not go together with Debian's.
+  if [[ $group == docker ]] && { command -v dockerd || docker version; } > /dev/null 2>&1; then continue; fi
   for package in ${groups[$group]}; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
   done
