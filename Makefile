@@ -8,7 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-.PHONY: help build publish demo test test-fast chaos fence import-proof pod helm-golden helm-tools soak bench microbench format lint chart-files screenshots clean
+.PHONY: help docs build publish demo test test-fast chaos fence import-proof pod helm-golden helm-tools soak bench microbench sbom image deb supply-chain licences reproducible format lint chart-files screenshots packages-test clean
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## Lists the targets.
 demo: packages-build packages-lab $(if $(filter s3,$(STORE)),packages-ceph) publish ## Shows the main job on a real kernel. STORE=s3: on a real Ceph RGW; DEMO_HOST=1: on this host's kernel.
 	@STORE=$(STORE) scripts/demo.sh
 
-test: packages-build packages-lab packages-ceph packages-page packages-prometheus packages-pod helm-tools build publish ## Runs every test: units, stores, and the gateway on a real kernel.
+test: packages-test helm-tools build publish sbom ## Runs every test: units, stores, browser, chart, packages, and the gateway on a real kernel.
 	@scripts/test.sh
 
 test-fast: build ## Runs what needs no kernel and no server.
@@ -52,9 +52,9 @@ soak: ## Simulates the volume engine for SECONDS=60, from seed FIRST on, or repl
 	@dotnet build $(SIMULATION) -c Release -v quiet -nologo -clp:NoSummary
 	@dotnet artifacts/bin/Gateway.Simulation.Tests/release/Gateway.Simulation.Tests.dll $(if $(SEED),replay $(SEED) $(MUTATION),soak $(or $(SECONDS),60) $(or $(FIRST),1))
 
-docs: ## Makes docs/gateway.schema.json and docs/man of the program itself.
+docs: ## Makes docs/gateway.schema.json, docs/man, docs/metrics.md and docs/events.md of the program itself.
 	@dotnet build tests/unit/Gateway -c Release -v quiet -nologo -clp:NoSummary
-	@UPDATE_DOCS=1 dotnet test artifacts/bin/Gateway.Tests/release/Gateway.Tests.dll --filter FullyQualifiedName~GeneratedDocumentsTests
+	@UPDATE_DOCS=1 dotnet test artifacts/bin/Gateway.Tests/release/Gateway.Tests.dll --filter FullyQualifiedName~GeneratedDocumentsTests --logger "console;verbosity=minimal"
 
 build: ## Builds everything.
 	@dotnet build Gateway.sln -c $(CONFIGURATION) -v quiet -nologo -clp:NoSummary
@@ -72,12 +72,33 @@ screenshots: packages-ceph packages-page ## Takes the pictures of the page in do
 	@PAGE_LOAD_SECONDS=300 REQUIRE_RGW=1 REQUIRE_CHROMIUM=1 dotnet test artifacts/bin/Gateway.Page.Tests/release/Gateway.Page.Tests.dll --filter FullyQualifiedName~OutageTests --logger "console;verbosity=minimal"
 	@mkdir -p docs/images && cp artifacts/screenshots/*.png docs/images/ && ls -l docs/images
 
+sbom: publish ## Lists what the executable is made of: artifacts/sbom (CycloneDX, and the licence files of the packages).
+	@scripts/sbom.sh
+
+image: packages-build packages-docker publish sbom ## Builds the container image tcmu-gateway:VERSION. BASE=image: on that base; IMAGE=name: under that name.
+	@scripts/with-docker.sh scripts/image.sh
+
+deb: packages-build packages-packaging publish sbom ## Makes the Debian package, artifacts/deb/tcmu-gateway_VERSION_amd64.deb.
+	@scripts/deb.sh
+
+supply-chain: sbom ## Shows what is known against the packages that are used, and whether lock files and licences are in order.
+	@scripts/supply-chain.sh
+
+licences: sbom ## Writes docs/licences.md anew.
+	@scripts/licences.sh > docs/licences.md
+
+reproducible: packages-build ## Publishes twice, in two folders, and compares the bytes.
+	@scripts/reproducible.sh
+
 format: ## Formats the source.
 	@dotnet format Gateway.sln
 
 lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
-	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/lab/pod tests/import/interrupted tests/lab/ceph-mini tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/lab/pod tests/import/interrupted tests/lab/ceph-mini tests/lab/ceph-image tests/packaging/* tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
+
+packages-test:
+	@scripts/packages.sh build lab ceph page prometheus pod cli docker packaging
 
 packages-%:
 	@scripts/packages.sh $*

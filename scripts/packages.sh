@@ -10,6 +10,8 @@
 #   npm     where that comes from, on machines without npm
 #   pod     what runs the chart's pod in the lab
 #   cli     shells that complete the commands, and what checks the manual pages
+#   docker  a Docker engine, if there is none
+#   packaging  what makes and tests the Debian package and the bill of materials
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
@@ -22,10 +24,14 @@ declare -A groups=(
   [npm]="nodejs npm"
   [pod]="podman crun conmon catatonit bpftool"
   [cli]="bash zsh fish mandoc"
+  [docker]="docker.io iptables"
+  [packaging]="debhelper dpkg-dev debootstrap jq util-linux"
 )
 missing=()
 for group in "$@"; do
   [[ -n ${groups[$group]-} ]] || { echo "packages.sh: no group '$group'; there are: ${!groups[*]}" >&2; exit 64; }
+  # Docker's own packages do not go together with Debian's.
+  if [[ $group == docker ]] && { command -v dockerd || docker version; } > /dev/null 2>&1; then continue; fi
   for package in ${groups[$group]}; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
   done

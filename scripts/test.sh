@@ -8,6 +8,7 @@ results=artifacts/test-results
 rm -rf "$results"
 mkdir -p "$results"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+export TEST_NOTES=$PWD/$results/notes
 
 fast=(Gateway.Scsi.Tests Gateway.Tcmu.Tests Gateway.Lio.Tests Gateway.Volumes.Tests Gateway.Transfer.Tests Gateway.Simulation.Tests Gateway.Backends.S3.Tests Gateway.Backends.Grpc.Tests Gateway.Backends.Rados.Tests Gateway.Backends.Resilience.Tests Gateway.Tests Gateway.Conformance.Tests)
 all=("${fast[@]}" Gateway.Page.Tests Gateway.Helm.Tests Gateway.Integration.Tests)
@@ -16,9 +17,11 @@ if [[ ${1-} == fast ]]; then
   assemblies=("${fast[@]}")
   filter="Category!=Server&Category!=Lab${filter:+&($filter)}"
 else
+  # Tests of containers need a Docker engine, which is started for them where none runs.
+  [[ -n ${TEST_ENGINE-} ]] || TEST_ENGINE=asked exec scripts/with-docker.sh "scripts/${0##*/}" "$@"
   assemblies=("${all[@]}")
   # What is named must have run: a machine that lacks it fails instead of skipping.
-  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CHROMIUM=1 REQUIRE_PROMETHEUS=1 REQUIRE_HELM=1 REQUIRE_CLI=1
+  export REQUIRE_RGW=1 REQUIRE_LAB=1 REQUIRE_CHROMIUM=1 REQUIRE_PROMETHEUS=1 REQUIRE_HELM=1 REQUIRE_CLI=1 REQUIRE_DOCKER=1 REQUIRE_PACKAGING=1
 fi
 
 passed=0 failed=0 skipped=0
@@ -45,6 +48,7 @@ for assembly in "${assemblies[@]}"; do
 done
 
 echo
+[[ ! -s $TEST_NOTES ]] || cat "$TEST_NOTES"
 line="$passed passed, $failed failed"
 [[ $skipped -eq 0 ]] || line+=", $skipped skipped"
 echo "$line"

@@ -33,6 +33,7 @@ internal static class CommandLine
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(VolumeCommands.Build());
         root.Subcommands.Add(ControlCommands.BuildStatus());
+        root.Subcommands.Add(HealthCommand.Build());
         root.Subcommands.Add(TopCommand.Build());
         root.Subcommands.Add(ControlCommands.BuildEvents());
         root.Subcommands.Add(ControlCommands.BuildReload());

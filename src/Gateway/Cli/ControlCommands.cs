@@ -104,7 +104,7 @@ internal static class ControlCommands
     }
 
     /// <summary>That of the configuration file, if it can be read: a member of control.group may not be able to.</summary>
-    private static string ConfiguredSocket(ParseResult result)
+    public static string ConfiguredSocket(ParseResult result)
     {
         try
         {
