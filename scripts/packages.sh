@@ -4,6 +4,7 @@
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
 #   page    the browser that tests the page
+#   pictures what makes pictures of the page small
 #   bench   what 'make bench' compares with
 #   prometheus  a Prometheus for tests, and promtool
 #   helm    what unpacks helm for the chart's tests (scripts/helm-tools.sh)
@@ -17,6 +18,7 @@ declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [page]="chromium fonts-liberation"
+  [pictures]="pngquant"
   [bench]="fio util-linux"
   [prometheus]="prometheus"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common librados2 python3-rados curl"

@@ -96,7 +96,7 @@ internal static class HealthCommand
         using var channel = GrpcChannel.ForAddress($"http://{server.Authority}", new GrpcChannelOptions { HttpHandler = new SocketsHttpHandler { UseProxy = false }, DisposeHttpClient = true });
         try
         {
-            var answer = await new Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), cancellationToken: cancellationToken);
+            var answer = await new Grpc.Health.V1.Health.HealthClient(channel).CheckAsync(new HealthCheckRequest(), cancellationToken: cancellationToken);
             if (answer.Status != HealthCheckResponse.Types.ServingStatus.Serving) throw new ConfigurationException($"The blob server at {server.Authority} says {answer.Status}: the store behind it does not answer.");
         }
         catch (RpcException e) when (e.StatusCode != StatusCode.Cancelled)
