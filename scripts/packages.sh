@@ -4,12 +4,14 @@
 #   lab     the kernel lab and the initiator's tools in it
 #   ceph    a one-node Ceph with RGW
 #   page    the browser that tests the page
+#   pictures what makes pictures of the page small
 #   bench   what 'make bench' compares with
 set -euo pipefail
 declare -A groups=(
   [build]="gcc libc6-dev zlib1g-dev"
   [lab]="qemu-system-x86 linux-image-amd64 busybox-static kmod cpio xz-utils util-linux e2fsprogs qemu-utils open-iscsi libiscsi-bin fio sg3-utils socat targetcli-fb dbus"
   [page]="chromium fonts-liberation"
+  [pictures]="pngquant"
   [bench]="fio util-linux"
   [ceph]="ceph-mon ceph-osd ceph-mgr radosgw ceph-common python3-rados curl"
 )

@@ -63,15 +63,17 @@ internal sealed record ConditionOfStore(string Store, CircuitState Breaker, stri
 /// <param name="Volumes">By device name.</param>
 /// <param name="Stores">By name, those that are in use.</param>
 /// <param name="NotLive">Why only a restart of the process helps; null if that is not so.</param>
-internal sealed record HealthReport(IReadOnlyList<VolumeHealth> Volumes, IReadOnlyList<ConditionOfStore> Stores, string? NotLive)
+/// <param name="IsStarting">The devices that were there at the start are not all attached yet: nothing can be said of them.</param>
+internal sealed record HealthReport(IReadOnlyList<VolumeHealth> Volumes, IReadOnlyList<ConditionOfStore> Stores, string? NotLive, bool IsStarting = false)
 {
-    public static readonly HealthReport Empty = new([], [], null);
+    public static readonly HealthReport BeforeFirst = new([], [], null, IsStarting: true);
 
     /// <summary>That of the worst part.</summary>
-    public HealthStatus Status => Volumes.Select(v => v.Status).Concat(Stores.Select(s => s.Status)).Append(NotLive is null ? HealthStatus.Ok : HealthStatus.Unready).Max();
+    public HealthStatus Status => Volumes.Select(v => v.Status).Concat(Stores.Select(s => s.Status)).Append(NotLive is null && !IsStarting ? HealthStatus.Ok : HealthStatus.Unready).Max();
 
     /// <summary>What is wrong, the worst first.</summary>
     public IEnumerable<string> Reasons => Volumes.Where(v => v.Status != HealthStatus.Ok).Select(v => (v.Status, Text: $"volume {v.Volume}: {v.Reason}"))
         .Concat(Stores.Where(s => s.Status != HealthStatus.Ok).Select(s => (s.Status, Text: $"store {s.Store}: {s.Reason}")))
+        .Concat(IsStarting ? [(Status: HealthStatus.Unready, Text: "devices are being attached")] : [])
         .OrderByDescending(r => r.Status).Select(r => r.Text);
 }

@@ -36,7 +36,8 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
     private readonly Dictionary<DeviceSession, RingWatch> _watches = [];
     private readonly Dictionary<string, HealthCheckResponse.Types.ServingStatus> _told = new(StringComparer.Ordinal);
     private long _lookedAt = time.GetTimestamp();
-    private HealthReport _latest = HealthReport.Empty;
+    private HealthReport _latest = HealthReport.BeforeFirst;
+    private string? _fault;
 
     /// <summary>As of the last look, a second ago at most if the process lives.</summary>
     public HealthReport Latest
@@ -52,6 +53,7 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
     /// <summary>Looks now. One caller at a time.</summary>
     public void Look()
     {
+        var isStarted = gateway.Started.IsCompletedSuccessfully; // Before the devices: those that come after this are in the next report.
         var sessions = gateway.Sessions;
         foreach (var gone in _watches.Keys.Except(sessions).ToArray()) _watches.Remove(gone);
         var volumes = sessions.Select(Look).ToArray();
@@ -59,7 +61,8 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
         var report = new HealthReport(
             volumes,
             [.. stores.Health.Select(s => ConditionOfStore.Of(s.Name, s.Health))],
-            dead is null ? null : string.Create(CultureInfo.InvariantCulture, $"the ring of {dead.Device.Name} has been stuck for {_watches[dead].Waiting.TotalSeconds:0} s: only a restart resets it"));
+            dead is null ? null : string.Create(CultureInfo.InvariantCulture, $"the ring of {dead.Device.Name} has been stuck for {_watches[dead].Waiting.TotalSeconds:0} s: only a restart resets it"),
+            !isStarted);
         if (report.NotLive is { } reason && Volatile.Read(ref _latest).NotLive is null) HealthLog.NotLive(_logger, reason);
         Volatile.Write(ref _latest, report);
         Volatile.Write(ref _lookedAt, time.GetTimestamp());
@@ -78,12 +81,29 @@ internal sealed class HealthWatch(GatewayService gateway, StoreSet stores, Healt
         using var timer = new PeriodicTimer(Period, time);
         try
         {
-            do Look();
+            do LookSafely();
             while (await timer.WaitForNextTickAsync(stoppingToken));
         }
         catch (OperationCanceledException)
         {
             // Asked to stop.
+        }
+    }
+
+    /// <summary>A device may go while it is looked at; and a fault here must not end the daemon.</summary>
+    private void LookSafely()
+    {
+        try
+        {
+            Look();
+            _fault = null;
+        }
+        catch (Exception e)
+        {
+            if (e.Message != _fault) HealthLog.LookFailed(_logger, e);
+            _fault = e.Message;
+            Volatile.Write(ref _lookedAt, time.GetTimestamp()); // The loop goes round: a restart would not mend a fault of ours.
+            watchdog.Ping();
         }
     }
 
@@ -135,6 +155,9 @@ internal static partial class HealthLog
 
     [LoggerMessage(EventId = 821, EventName = "RingMoves", Level = LogLevel.Warning, Message = "Device {Device}: its ring makes progress again.")]
     public static partial void Unstuck(ILogger logger, TcmuDeviceName device);
+
+    [LoggerMessage(EventId = 823, EventName = "HealthNotKnown", Level = LogLevel.Error, Message = "The devices' health could not be looked at, by a fault of ours; what is told of it is old.")]
+    public static partial void LookFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(EventId = 822, EventName = "NotLive", Level = LogLevel.Critical, Message = "This process counts as dead from now on, so that it is restarted: {Reason}.")]
     public static partial void NotLive(ILogger logger, string reason);

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Gateway.Configuration;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -70,8 +69,9 @@ internal sealed class HttpServer(TelemetrySection telemetry, Task started, HttpE
             }
             catch (Exception e)
             {
+                // Whatever it is: a service that fails would end the daemon.
                 await app.DisposeAsync();
-                if (e is not (IOException or SocketException or UnauthorizedAccessException or InvalidOperationException)) throw;
+                cancellationToken.ThrowIfCancellationRequested();
                 if (attempts == 1) HttpLog.NotServed(_logger, address, RetryAfter, e.Message);
             }
 
@@ -118,4 +118,7 @@ internal static partial class HttpLog
     [LoggerMessage(EventId = 801, EventName = "HttpNotServed", Level = LogLevel.Warning,
         Message = "Health, metrics and the page are not served at {Address}; volumes are. It is tried again every {RetryAfter}. Free that port, or set telemetry.listen to another address, or to null for none, and restart. {Reason}")]
     public static partial void NotServed(ILogger logger, IPEndPoint address, TimeSpan retryAfter, string reason);
+
+    [LoggerMessage(EventId = 802, EventName = "SampleMissed", Level = LogLevel.Debug, Message = "A sample for the charts could not be taken.")]
+    public static partial void NoSample(ILogger logger, Exception exception);
 }

@@ -1,15 +1,17 @@
 using Gateway.Serving;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Gateway.Http;
 
 /// <summary>The last minutes of every device and of all together, so that charts are full as soon as somebody looks. Thread safe.</summary>
 /// <remarks>One sample a second, <see cref="KeptMax"/> of them: 36 KB a device. A device that goes takes its samples along.</remarks>
-internal sealed class SampleHistory(GatewayService gateway, TimeProvider time) : BackgroundService
+internal sealed class SampleHistory(GatewayService gateway, TimeProvider time, ILoggerFactory loggers) : BackgroundService
 {
     public const int KeptMax = 300;
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
+    private readonly ILogger _logger = loggers.CreateLogger("Gateway.Http");
     private readonly Lock _gate = new();
     private readonly Dictionary<DeviceSession, VolumeSampler> _samplers = [];
     private readonly Dictionary<string, Queue<Sample>> _kept = new(StringComparer.Ordinal);
@@ -71,11 +73,24 @@ internal sealed class SampleHistory(GatewayService gateway, TimeProvider time) :
         using var timer = new PeriodicTimer(Period, time);
         try
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken)) Look();
+            while (await timer.WaitForNextTickAsync(stoppingToken)) LookSafely();
         }
         catch (OperationCanceledException)
         {
             // Asked to stop.
+        }
+    }
+
+    /// <summary>A device may go while it is looked at; then this second is missing in the charts, and nothing else happens.</summary>
+    private void LookSafely()
+    {
+        try
+        {
+            Look();
+        }
+        catch (Exception e)
+        {
+            HttpLog.NoSample(_logger, e);
         }
     }
 

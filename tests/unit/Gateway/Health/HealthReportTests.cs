@@ -41,6 +41,14 @@ public sealed class HealthReportTests
         Assert.Equal(HealthStatus.Ok, ConditionOfStore.Of("cloud", Well with { AwayFor = TimeSpan.FromSeconds(1) }).Status); // One failure of a moment ago.
     }
 
+    /// <summary>A gateway that has looked at nothing yet has nothing wrong, and is not ready all the same.</summary>
+    [Fact]
+    public void Status_BeforeTheDevicesAreAttached_IsUnready()
+    {
+        Assert.Equal(HealthStatus.Unready, HealthReport.BeforeFirst.Status);
+        Assert.Equal(["devices are being attached"], HealthReport.BeforeFirst.Reasons);
+    }
+
     [Fact]
     public void Reasons_OfSeveralFaults_NameTheWorstFirst()
     {

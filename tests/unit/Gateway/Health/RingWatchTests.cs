@@ -117,7 +117,7 @@ public sealed class RingWatchTests : IScsiTarget, ICompletionSink, IAsyncLifetim
         return new ValueTask(done.Task);
     }
 
-    public void OnCompleted(SimulatedCommand command) => _completed++;
+    void ICompletionSink.OnCompleted(SimulatedCommand command) => _completed++;
 
     private async Task SendAsync()
     {
