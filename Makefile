@@ -8,11 +8,7 @@ export DOTNET_NOLOGO = 1
 
 .DEFAULT_GOAL := help
 SIMULATION := tests/simulation/Gateway.Simulation.Tests.csproj
-<<<<<<< HEAD
 .PHONY: help docs build publish demo test test-fast chaos fence import-proof pod helm-golden helm-tools soak bench microbench sbom image deb supply-chain licences reproducible format lint chart-files screenshots packages-test clean
-=======
-.PHONY: help build publish demo test test-fast chaos fence import-proof soak bench microbench format lint packages-build packages-lab packages-ceph packages-bench packages-page packages-pictures screenshots clean
->>>>>>> page
 
 help: ## Lists the targets.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,15 +63,11 @@ publish: packages-build ## Makes the native executable, artifacts/publish/Gatewa
 	@dotnet publish src/Gateway -c Release -r $(RUNTIME) -v quiet -nologo -clp:NoSummary
 	@ls -l $(GATEWAY) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
-<<<<<<< HEAD
 chart-files: ## Copies alert rules and dashboards into the chart, which cannot reach outside itself.
 	@mkdir -p deploy/helm/files/dashboards
 	@cp deploy/prometheus/rules.yaml deploy/helm/files/ && cp deploy/grafana/*.json deploy/helm/files/dashboards/
 
-screenshots: packages-ceph packages-page ## Takes the pictures of the page in docs/images, in 8 minutes: under load, and while its store is away.
-=======
 screenshots: packages-ceph packages-page packages-pictures ## Takes the pictures of the page in docs/images, in 8 minutes: under load, and while its store is away.
->>>>>>> page
 	@dotnet build tests/page -c Release -v quiet -nologo -clp:NoSummary
 	@PAGE_LOAD_SECONDS=300 REQUIRE_RGW=1 REQUIRE_CHROMIUM=1 dotnet test artifacts/bin/Gateway.Page.Tests/release/Gateway.Page.Tests.dll --filter FullyQualifiedName~OutageTests --logger "console;verbosity=minimal"
 	@mkdir -p docs/images && for picture in artifacts/screenshots/*.png; do pngquant --force --strip --speed 1 --output docs/images/$${picture##*/} 128 $$picture; done; ls -l docs/images
@@ -105,16 +97,11 @@ lint: packages-build ## Checks the format of the source and the shell scripts.
 	@dotnet format Gateway.sln --verify-no-changes
 	@if command -v shellcheck > /dev/null; then shellcheck -x scripts/*.sh tests/lab/lab tests/lab/powercut tests/lab/chaos tests/lab/fence tests/lab/operate tests/lab/first-hour tests/lab/pod tests/import/interrupted tests/lab/ceph-mini tests/lab/ceph-image tests/packaging/* tests/lab/*.sh tests/lab/scenarios/*.sh .ci/run; else echo "shellcheck is not installed: scripts were not checked"; fi
 
-<<<<<<< HEAD
 packages-test:
 	@scripts/packages.sh build lab ceph page prometheus pod cli docker packaging
 
 packages-%:
 	@scripts/packages.sh $*
-=======
-packages-build packages-lab packages-ceph packages-bench packages-page packages-pictures:
-	@scripts/packages.sh $(@:packages-%=%)
->>>>>>> page
 
 clean: ## Removes everything that was built.
 	@rm -rf artifacts

@@ -18,12 +18,15 @@ public sealed record EndedCommand(Activity? Root, string Volume, byte OperationC
 /// </summary>
 /// <remarks>
 /// A sampled command has its span from the start, and what it asks of a store is in its context. A slow one is only known afterwards: its spans are made of what it noted.
-/// Bounds: <see cref="SlowPerSecondMax"/> of the slow ones; <see cref="QueueMax"/> wait for their spans to be made; others are counted as dropped.
+/// Bounds: <see cref="SampledPerSecondMax"/> of the sampled ones, whatever the ratio; <see cref="SlowPerSecondMax"/> of the slow ones; <see cref="QueueMax"/> wait for their spans to be made; slow ones and those that find no room are counted as dropped.
 /// </remarks>
 public sealed class CommandTracing
 {
     /// <summary>Slow commands that are kept in a second: in an outage all are slow.</summary>
     public const int SlowPerSecondMax = 50;
+
+    /// <summary>Commands that are sampled in a second: a span costs as much as twenty commands that memory serves.</summary>
+    public const int SampledPerSecondMax = 100;
 
     /// <summary>Commands whose spans are still to be made.</summary>
     public const int QueueMax = 1024;
@@ -38,7 +41,8 @@ public sealed class CommandTracing
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private long _windowAt;
-    private int _inWindow;
+    private int _slowInWindow;
+    private int _sampledInWindow;
     private long _dropped;
 
     /// <param name="ratio">Share of the commands that are sampled when they come, 0 to 1.</param>
@@ -62,21 +66,36 @@ public sealed class CommandTracing
     /// <summary>Commands whose spans are to be made.</summary>
     public ChannelReader<EndedCommand> Ended => _ended.Reader;
 
-    /// <summary>Keeps an ended command, unless there are too many.</summary>
-    internal void Keep(EndedCommand command)
-    {
-        if ((command.Root is not null || TryTakeTurn()) && _ended.Writer.TryWrite(command)) return;
-        Interlocked.Increment(ref _dropped);
-    }
-
-    private bool TryTakeTurn()
+    /// <summary>True if another command may be sampled in this second.</summary>
+    internal bool MaySample()
     {
         lock (_gate)
         {
-            var now = _time.GetTimestamp();
-            if (_time.GetElapsedTime(_windowAt, now) >= TimeSpan.FromSeconds(1)) (_windowAt, _inWindow) = (now, 0);
-            return _inWindow++ < SlowPerSecondMax;
+            BeginWindow();
+            return _sampledInWindow++ < SampledPerSecondMax;
         }
+    }
+
+    /// <summary>Keeps an ended command, unless there are too many.</summary>
+    internal void Keep(EndedCommand command)
+    {
+        if ((command.Root is not null || MayKeepSlow()) && _ended.Writer.TryWrite(command)) return;
+        Interlocked.Increment(ref _dropped);
+    }
+
+    private bool MayKeepSlow()
+    {
+        lock (_gate)
+        {
+            BeginWindow();
+            return _slowInWindow++ < SlowPerSecondMax;
+        }
+    }
+
+    private void BeginWindow()
+    {
+        var now = _time.GetTimestamp();
+        if (_time.GetElapsedTime(_windowAt, now) >= TimeSpan.FromSeconds(1)) (_windowAt, _slowInWindow, _sampledInWindow) = (now, 0, 0);
     }
 }
 
@@ -119,7 +138,7 @@ public sealed class DeviceTracing(CommandTracing tracing, string volume, Random 
     private Activity? Sample()
     {
         _left = NextGap(tracing.Ratio, random);
-        if (tracing.Ratio <= 0) return null;
+        if (tracing.Ratio <= 0 || !tracing.MaySample()) return null;
         var root = CommandTracing.Source.StartActivity("scsi command", ActivityKind.Server, default(ActivityContext));
         Activity.Current = null; // What belongs to it is told so; the thread's other commands do not.
         return root;

@@ -24,7 +24,7 @@ internal sealed record SuiteTarget(string Id, string Unit, double Target, bool A
     public static readonly SuiteTarget OpenMemory = new("open_10m_rss", "MiB", 200, false, "resident after that open");
     public static readonly SuiteTarget Idle = new("idle_16", "MiB", 150, false, "resident, a gateway with 16 idle volumes");
 
-    public static readonly SuiteTarget TelemetryOverhead = new("telemetry_overhead", "ratio", 0.03, false, "reads a second that telemetry takes away, 4 KiB random, warm in memory, one core");
+    public static readonly SuiteTarget TelemetryOverhead = new("telemetry_overhead", "ratio", 0.03, false, "share of reads that telemetry takes away, 4 KiB random, warm in memory, one core");
 
     public static readonly SuiteTarget[] All =
     [
