@@ -61,7 +61,7 @@ static JsonObject Json(AlertTimeline timeline, double from)
     return new JsonObject
     {
         ["ok"] = timeline.Problems.Count == 0,
-        ["started"] = DateTimeOffset.FromUnixTimeMilliseconds((long)(from * 1000)).ToString("o", CultureInfo.InvariantCulture),
+        ["started"] = DateTimeOffset.FromUnixTimeMilliseconds((long)(from * 1000)).ToString("u", CultureInfo.InvariantCulture),
         ["scrape_s"] = ScrapeSeconds,
         ["rows"] = new JsonArray([.. timeline.Rows.Select(r => new JsonObject { ["row"] = r.Name, ["from_s"] = At(r.From), ["to_s"] = At(r.To) })]),
         ["conditions"] = new JsonArray([.. timeline.Conditions.Select(c => new JsonObject

@@ -71,7 +71,7 @@ public sealed class AlertTimeline(IReadOnlyList<TimelineRow> rows, IReadOnlyList
         {
             text.AppendLine(CultureInfo.InvariantCulture, $"  {row.Name}, {row.To - row.From:0} s");
             foreach (var c in conditions.Where(c => c.Row == row.Name)) Describe(text, row, c);
-            if (!conditions.Any(c => c.Row == row.Name)) text.AppendLine(firings.Any(f => f.From >= row.From && f.From <= row.To) ? "" : "    nothing to tell, and no alert");
+            if (!conditions.Any(c => c.Row == row.Name) && !firings.Any(f => f.From >= row.From && f.From <= row.To)) text.AppendLine("    nothing to tell, and no alert");
         }
 
         Draw(text);

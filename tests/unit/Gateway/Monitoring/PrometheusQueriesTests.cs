@@ -59,7 +59,8 @@ public sealed class PrometheusQueriesTests(ITestOutputHelper output)
                 .Concat((await api.RecordedAsync()).Select(q => new MonitoringQuery("rules: recorded", q)))
                 .Concat((await api.AlertsAsync()).SelectMany(a => MonitoringQueries.SelectorsOf(a.Query).Select(s => new MonitoringQuery($"rules: {a.Name}", s))))
                 .ToArray();
-            Assert.Empty(await WithoutDataAsync(api, queries, from));
+            var empty = await WithoutDataAsync(api, queries, from);
+            Assert.True(empty.Count == 0, "There was never data for:\n" + string.Join('\n', empty.Select(q => $"{q.Where}: {q.Expression}")));
             output.WriteLine($"{queries.Length} queries, each with data; {(await api.AlertsAsync()).Count} alerts.");
             initiator.Load(0, 0);
         }
