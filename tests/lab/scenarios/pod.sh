@@ -13,6 +13,7 @@ seconds=${1:-40}
 restarts=${2:-3}
 iqn=$LIO_IQN_PREFIX:disk
 portal=127.0.0.1:3260
+FIO_MIB=64
 grace=75 # terminationGracePeriodSeconds
 # Podman and its helpers take seconds for what a kubelet does, in emulation: the initiator is given more than its 30 s.
 ISCSI_COMMAND_SECONDS=120
@@ -88,24 +89,13 @@ bare_is_bare() {
 
 # --- The load -----------------------------------------------------------------------------------------------------------------
 
-fio_run() {
-  local name=$1
-  shift
-  fio --name="$name" --filename="$LIO_DISK" --direct=1 --ioengine=libaio --size=64M --verify=crc32c --verify_interval=4096 --verify_fatal=1 \
-    --verify_state_save=0 --verify_dump=0 --thread --output-format=json --output="$OUT/fio-$name.json" "$@" > "$OUT/fio-$name.log" 2>&1
-}
-# Longest completion time in fio's results, ms.
-fio_longest_ms() {
-  awk '/"clat_ns"/ { inside = 1 } inside && /"max"/ { gsub(/[^0-9]/, "", $3); if ($3 + 0 > m) m = $3 + 0; inside = 0 }
-    END { printf "%d", m / 1000000 }' "$@"
-}
 # At a steady rate: in emulation, Podman and the gateway need the rest of the processor.
 writer() {
   local round=0 end
   now_us; end=$((REPLY + seconds * 1000000))
   while :; do
     round=$((round + 1))
-    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=200 --randseed=$((round * 7919)) --do_verify=1 --runtime=10 || return 1
+    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=50 --randseed=$((round * 7919)) --do_verify=1 --runtime=10 || return 1
     now_us
     if ((REPLY >= end)) && [[ -e $LIO_STATE/restarts-done ]]; then return 0; fi
   done
