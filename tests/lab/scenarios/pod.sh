@@ -100,7 +100,7 @@ writer() {
   now_us; end=$((REPLY + seconds * 1000000))
   while :; do
     round=$((round + 1))
-    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=50 --randseed=$((round * 7919)) --do_verify=1 --runtime=10 || return 1
+    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=50 --io_size=2M --randseed=$((round * 7919)) --do_verify=1 || return 1
     now_us
     if ((REPLY >= end)) && [[ -e $LIO_STATE/restarts-done ]]; then return 0; fi
   done
