@@ -191,6 +191,21 @@ bucket_summary() {
   volume_number segments && say "    segments $REPLY" && volume_number bucketBytes && say "    bytes in the bucket $REPLY"
 }
 
+# fio_run NAME OPTION...: I/O on the disk, FIO_MIB (128) MiB of it, with checksums that are verified; the results are in $OUT/fio-NAME.json and .log.
+fio_run() {
+  local name=$1
+  shift
+  fio --name="$name" --filename="$LIO_DISK" --direct=1 --ioengine=libaio --size="${FIO_MIB:-128}M" --verify=crc32c \
+    --verify_interval=4096 --verify_fatal=1 --verify_state_save=0 --verify_dump=0 --thread --gtod_reduce=0 \
+    --output-format=json --output="$OUT/fio-$name.json" "$@" > "$OUT/fio-$name.log" 2>&1
+}
+
+# Longest completion time in fio's results, ms.
+fio_longest_ms() {
+  awk '/"clat_ns"/ { inside = 1 } inside && /"max"/ { gsub(/[^0-9]/, "", $3); if ($3 + 0 > m) m = $3 + 0; inside = 0 }
+    END { printf "%d", m / 1000000 }' "$@"
+}
+
 filesystem_clean() { e2fsck -fn "$LIO_DISK"; }
 
 # shellcheck disable=SC1090

@@ -9,21 +9,8 @@ set -euo pipefail
 seconds=${1:-60}
 kills=${2:-5}
 region=${REGION_MIB:-128}
+FIO_MIB=$region
 size=$((1 << 30))
-
-fio_run() {
-  local name=$1
-  shift
-  fio --name="$name" --filename="$LIO_DISK" --direct=1 --ioengine=libaio --size="${region}M" --verify=crc32c \
-    --verify_interval=4096 --verify_fatal=1 --verify_state_save=0 --verify_dump=0 --thread --gtod_reduce=0 \
-    --output-format=json --output="$OUT/fio-$name.json" "$@" > "$OUT/fio-$name.log" 2>&1
-}
-
-# Longest completion time in a fio result, ms.
-fio_longest_ms() {
-  awk '/"clat_ns"/ { inside = 1 } inside && /"max"/ { gsub(/[^0-9]/, "", $3); if ($3 + 0 > m) m = $3 + 0; inside = 0 }
-    END { printf "%d", m / 1000000 }' "$@"
-}
 
 # Writes and verifies in rounds until every kill has happened and the time is over. Runs beside the killer.
 writer() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pod.sh [SECONDS [RESTARTS]]: the chart's pod under Podman: it loads the modules, serves a volume to an initiator, and is replaced RESTARTS (3) times within
-# SECONDS (40) of verified random writes, as a rolling update does it: SIGTERM, then a new pod. Nothing may fail: the initiator only sees a stall.
+# pod.sh [SECONDS [RESTARTS]]: the chart's pod under Podman: it loads the modules, serves a volume to an initiator, and is replaced RESTARTS (2) times within
+# SECONDS (30) of verified random writes, as a rolling update does it: SIGTERM, then a new pod. Nothing may fail: the initiator only sees a stall.
 # To be run in the lab by tests/lab/pod, which leaves pods and images in POD_FOLDER.
 #
 # Conditions are handed to check and wait_for as text.
@@ -9,10 +9,11 @@ set -euo pipefail
 # shellcheck source=tests/lab/scenarios/common.sh
 . "$(dirname "$(realpath "$0")")/common.sh"
 
-seconds=${1:-40}
-restarts=${2:-3}
+seconds=${1:-30}
+restarts=${2:-2}
 iqn=$LIO_IQN_PREFIX:disk
 portal=127.0.0.1:3260
+FIO_MIB=64
 grace=75 # terminationGracePeriodSeconds
 # Podman and its helpers take seconds for what a kubelet does, in emulation: the initiator is given more than its 30 s.
 ISCSI_COMMAND_SECONDS=120
@@ -52,6 +53,11 @@ pod_start() { podman pod start "$(pod_name "$1")" > "$OUT/start-$1.log" 2>&1 || 
 pod_stop() { podman pod stop --time $grace "$(pod_name "$1")" > "$OUT/stop-$1.log" 2>&1 || { tail -n 3 "$OUT/stop-$1.log"; return 1; }; }
 # pod_ended NUMBER: the gateway answered SIGTERM by itself: 137 would be the kubelet's SIGKILL.
 pod_ended() { [[ $(podman inspect --format '{{.State.ExitCode}}' "$(pod_name "$1")-gateway") == 0 ]]; }
+# own_ms NUMBER FROM TO: what the gateway itself took of that, between two events of its log.
+own_ms() {
+  podman logs "$(pod_name "$1")-gateway" 2>&1 | awk -v from="$2" -v to="$3" '{ split(substr($1, 12), t, /[:Z]/); ms = (t[1] * 3600 + t[2] * 60 + t[3]) * 1000 }
+    index($0, from) && a == "" { a = ms } index($0, to) && b == "" { b = ms } END { printf "%d", b - a }'
+}
 pod_remove() {
   podman logs "$(pod_name "$1")-gateway" >> "$GATEWAY_LOG" 2>&1
   podman kube down "$POD_FOLDER/pod-$1.yaml" > "$OUT/down-$1.log" 2>&1
@@ -88,24 +94,13 @@ bare_is_bare() {
 
 # --- The load -----------------------------------------------------------------------------------------------------------------
 
-fio_run() {
-  local name=$1
-  shift
-  fio --name="$name" --filename="$LIO_DISK" --direct=1 --ioengine=libaio --size=64M --verify=crc32c --verify_interval=4096 --verify_fatal=1 \
-    --verify_state_save=0 --verify_dump=0 --thread --output-format=json --output="$OUT/fio-$name.json" "$@" > "$OUT/fio-$name.log" 2>&1
-}
-# Longest completion time in fio's results, ms.
-fio_longest_ms() {
-  awk '/"clat_ns"/ { inside = 1 } inside && /"max"/ { gsub(/[^0-9]/, "", $3); if ($3 + 0 > m) m = $3 + 0; inside = 0 }
-    END { printf "%d", m / 1000000 }' "$@"
-}
 # At a steady rate: in emulation, Podman and the gateway need the rest of the processor.
 writer() {
   local round=0 end
   now_us; end=$((REPLY + seconds * 1000000))
   while :; do
     round=$((round + 1))
-    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=200 --randseed=$((round * 7919)) --do_verify=1 --runtime=10 || return 1
+    fio_run "round-$round" --rw=randwrite --bs=4k --iodepth=16 --rate_iops=50 --io_size=2M --randseed=$((round * 7919)) --do_verify=1 || return 1
     now_us
     if ((REPLY >= end)) && [[ -e $LIO_STATE/restarts-done ]]; then return 0; fi
   done
@@ -145,7 +140,7 @@ for ((i = 1; i <= restarts; i++)); do
   step "pod $i started" pod_start "$i"
   step "pod $i is ready" becomes_ready "$i"
   now_us
-  say "      stopped after $(((stopped - asked) / 1000)) ms, ready again after $(((REPLY - asked) / 1000)) ms"
+  say "      stopped after $(((stopped - asked) / 1000)) ms, ready again after $(((REPLY - asked) / 1000)) ms; of that the gateway took $(own_ms $((i - 1)) 'Serving[107]' 'Tcmu[102]') ms to stop, $(own_ms "$i" 'Tcmu[130]' 'Serving[101]') ms to serve"
   check "pod $((i - 1)) ended by itself" pod_ended $((i - 1)) || true
   pod_remove $((i - 1)) || true
 done
