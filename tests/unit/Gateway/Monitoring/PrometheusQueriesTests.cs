@@ -106,7 +106,7 @@ public sealed class PrometheusQueriesTests(ITestOutputHelper output)
     private static async Task<IReadOnlyList<MonitoringQuery>> WithoutDataAsync(PrometheusApi api, IEnumerable<MonitoringQuery> queries, double from)
     {
         var since = TimeProvider.System.GetTimestamp();
-        IReadOnlyList<MonitoringQuery> left = [.. queries];
+        List<MonitoringQuery> left = [.. queries];
         while (true)
         {
             var empty = new List<MonitoringQuery>();
