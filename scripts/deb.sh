@@ -5,9 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/version.sh
 source scripts/version.sh
-gateway=artifacts/publish/Gateway/release_linux-x64/tcmu-gateway
-[[ -x $gateway ]] || { echo "The gateway is not built: make publish" >&2; exit 69; }
-[[ -s artifacts/sbom/tcmu-gateway.cdx.json ]] || { echo "The bill of materials is not made: make sbom" >&2; exit 69; }
+require_built
 
 build=artifacts/deb/build
 rm -rf "$build"
