@@ -280,8 +280,8 @@ public sealed class RingDevice : IAsyncDisposable
         }
         finally
         {
+            if (_tracing is not null) DeviceTracing.EndOfPass(); // What a burst ends with was noted by whom it belongs to.
             if (inBurst) _bursts!.EndBurst();
-            if (_tracing is not null) DeviceTracing.EndOfPass();
         }
 
         if (_commands > before) _counters.AddWaits(_waited, _commands - before);
