@@ -312,17 +312,18 @@ row_aborts() {
 libiscsi_functions() {
   local ok=true
   umount "$MOUNT" && dd if="$LIO_DISK" of="$SCRATCH/head" bs=1M count=1 iflag=direct status=none || return 1
-  ms_of tmf_tests || ok=false
+  ms_of tmf_tests healthy || ok=false
   tmf_healthy=$REPLY
   control 'faults?blackHole=1'
-  ms_of tmf_tests || ok=false
+  ms_of tmf_tests away || ok=false
   tmf_away=$REPLY
   control faults
   dd if="$SCRATCH/head" of="$LIO_DISK" bs=1M oflag=direct conv=notrunc,fsync status=none && mount -o noatime "$LIO_DISK" "$MOUNT" || ok=false
   [[ $ok == true && $tmf_away -lt $((tmf_healthy + 1000)) ]]
 }
+# Each time another initiator: LIO keeps the UNIT ATTENTION of the last test's reset for the next session of the same.
 tmf_tests() {
-  timeout -k 5 120 iscsi-test-cu --dataloss --test=ALL.iSCSITMF "iscsi://$LIO_PORTAL/$LIO_IQN/0" > "$OUT/tmf.txt" 2>&1
+  timeout -k 5 120 iscsi-test-cu --initiator-name="$LIO_IQN_PREFIX:tmf-$1" --dataloss --test=ALL.iSCSITMF "iscsi://$LIO_PORTAL/$LIO_IQN/0" > "$OUT/tmf.txt" 2>&1
   awk '/^ *tests / { ran = $3; failed = $5 } END { exit !(ran >= 2 && failed == 0) }' "$OUT/tmf.txt"
 }
 opened_after() { [[ $(grep -c 'is open as epoch' "$GATEWAY_LOG") -gt $1 ]]; }
