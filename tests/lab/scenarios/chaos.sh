@@ -24,8 +24,8 @@ control() {
 
 # An outage of the store must be told within a minute; one of less than so many seconds may pass without a word.
 OUTAGE_TOLD_S=40
-# Alerts that may come with a row's outages beside those that must: its commands really are slow, or its journal really does fill.
-declare -A row_may=([outage-reads]=TcmuGatewayLatencyBurnFast [journal-full]=TcmuGatewayLatencyBurnFast+TcmuGatewayJournalFilling+TcmuGatewayJournalFull+TcmuGatewayLeaseLost)
+# Alerts that may come with a row's outages beside those that must: its journal really does fill.
+declare -A row_may=([journal-full]=TcmuGatewayJournalFilling+TcmuGatewayJournalFull+TcmuGatewayLeaseLost)
 row_now=''
 
 # tell WHAT: what a request of control means for operators. Names are words with slashes between them.
@@ -433,6 +433,7 @@ step "exported and logged in" volume_attach $size 4096
 step "ext4 on its first half" mkfs.ext4 -q -F -b 4096 -E nodiscard "$LIO_DISK" 131072
 step "mounted" mount -o noatime "$LIO_DISK" "$MOUNT"
 step "cold blocks written" cold_write
+step "served again" wait_for 120 opened_after 1
 : > "$samples"
 sampler & sampler_pid=$!
 for name in "${rows[@]}"; do

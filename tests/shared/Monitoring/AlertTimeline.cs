@@ -38,6 +38,9 @@ public sealed class AlertTimeline(IReadOnlyList<TimelineRow> rows, IReadOnlyList
 
     public IReadOnlyList<AlertFiring> Firings => firings;
 
+    /// <summary>Alerts that are shown and may fire at any time: in an emulated machine how long commands take says nothing about the gateway.</summary>
+    public IReadOnlyList<string> NotJudged { get; init; } = [];
+
     /// <summary>What is wrong, in words; nothing if all is as it should be.</summary>
     public IReadOnlyList<string> Problems =>
     [
@@ -49,7 +52,7 @@ public sealed class AlertTimeline(IReadOnlyList<TimelineRow> rows, IReadOnlyList
                ? string.Create(CultureInfo.InvariantCulture, $"{c.Row}: {alert} fires {late:0.0} s after '{c.Name}' began; {FiresWithin:0} s is the limit.")
                : $"{c.Row}: {alert} does not fire, though '{c.Name}'.",
         .. from f in firings
-           where !conditions.Any(c => Explains(c, f))
+           where !NotJudged.Contains(f.Alert) && !conditions.Any(c => Explains(c, f))
            select string.Create(CultureInfo.InvariantCulture, $"{RowAt(f.From) ?? "between the rows"}: {f.Alert} ({f.Subject}) fires for {f.To - f.From:0} s, without a cause."),
     ];
 

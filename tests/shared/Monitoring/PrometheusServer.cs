@@ -8,8 +8,9 @@ namespace Gateway.Tests.Shared.Monitoring;
 /// <summary>What a Prometheus of one's own scrapes, and how.</summary>
 /// <param name="Target">HOST:PORT of the gateway's HTTP server.</param>
 /// <param name="RulesFile">The rules that it evaluates.</param>
-/// <param name="ScrapeEvery">Whole seconds; the evaluations come as often.</param>
-public sealed record PrometheusSettings(string Target, string RulesFile, TimeSpan ScrapeEvery);
+/// <param name="ScrapeEvery">Whole seconds; a scrape may take as long.</param>
+/// <param name="EvaluateEvery">Whole seconds.</param>
+public sealed record PrometheusSettings(string Target, string RulesFile, TimeSpan ScrapeEvery, TimeSpan EvaluateEvery);
 
 /// <summary>A real Prometheus on the loopback interface, with a new folder for its data. It ends with this process, however that ends.</summary>
 public sealed class PrometheusServer : IAsyncDisposable
@@ -55,9 +56,9 @@ public sealed class PrometheusServer : IAsyncDisposable
     {
         var folder = Directory.CreateTempSubdirectory("tcmu-gateway-prometheus-").FullName;
         var configuration = Path.Combine(folder, "prometheus.yml");
-        var every = string.Create(CultureInfo.InvariantCulture, $"{settings.ScrapeEvery.TotalSeconds:0}s");
+        var (scrape, evaluate) = (Seconds(settings.ScrapeEvery), Seconds(settings.EvaluateEvery));
         await File.WriteAllTextAsync(configuration, $$"""
-            global: { scrape_interval: {{every}}, scrape_timeout: {{every}}, evaluation_interval: {{every}} }
+            global: { scrape_interval: {{scrape}}, scrape_timeout: {{scrape}}, evaluation_interval: {{evaluate}} }
             rule_files: [ "{{Path.GetFullPath(settings.RulesFile)}}" ]
             scrape_configs:
               - job_name: {{Job}}
@@ -87,6 +88,8 @@ public sealed class PrometheusServer : IAsyncDisposable
         Api.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
+
+    private static string Seconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0}s");
 
     private static int FreePort()
     {

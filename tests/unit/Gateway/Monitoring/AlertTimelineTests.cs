@@ -31,6 +31,16 @@ public sealed class AlertTimelineTests
     public void Timeline_AlertThatMayFollow_IsContent() => Assert.Empty(Judge(new("StoreAway", "s3", 1035, 1080), new("Slow", "s3", 1190, 1200)).Problems);
 
     [Fact]
+    public void Timeline_AlertThatIsNotJudged_IsShownAndNoProblem()
+    {
+        var (rows, conditions) = TimelineMarks.Parse(Marks);
+        var timeline = new AlertTimeline(rows, conditions, [new("StoreAway", "s3", 1035, 1080), new("Latency", "s3/v", 1005, 1010)]) { NotJudged = ["Latency"] };
+
+        Assert.Empty(timeline.Problems);
+        Assert.Contains("Latency", timeline.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Timeline_ConditionThatIsOverSoon_NeedsNoAlert()
     {
         var (rows, conditions) = TimelineMarks.Parse(["1000000 row outage", "1010000 begin the store is paused least=40 must=StoreAway may=", "1030000 end", "1100000 done"]);

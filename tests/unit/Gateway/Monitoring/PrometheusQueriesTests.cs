@@ -37,7 +37,7 @@ public sealed class PrometheusQueriesTests(ITestOutputHelper output)
             await using var gateway = await NewGatewayAsync(rgw);
             var initiator = gateway.Use(gateway.AddDevice(VolumePath));
             await gateway.StartAsync();
-            await using var prometheus = await PrometheusServer.StartAsync(new PrometheusSettings($"127.0.0.1:{gateway.Port}", Deployed.Rules, ScrapeEvery));
+            await using var prometheus = await PrometheusServer.StartAsync(new PrometheusSettings($"127.0.0.1:{gateway.Port}", Deployed.Rules, ScrapeEvery, ScrapeEvery));
             var (api, from) = (prometheus.Api, Now());
 
             // Little memory: what is read comes from the journal, the store, and then the cache file.
