@@ -14,6 +14,7 @@ using Xunit;
 namespace Gateway.Tests.Telemetry;
 
 /// <summary>What a collector gets of a gateway that works: metrics, traces and logs, over real connections.</summary>
+[Collection(ProcessMeters.Name)]
 public sealed class OtlpTests
 {
     [Fact]

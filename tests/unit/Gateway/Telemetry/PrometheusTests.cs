@@ -15,6 +15,7 @@ using Xunit;
 namespace Gateway.Tests.Telemetry;
 
 /// <summary>What Prometheus fetches.</summary>
+[Collection(ProcessMeters.Name)]
 public sealed partial class PrometheusTests
 {
     [Fact]

@@ -1,10 +1,10 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Reflection;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Telemetry;
+using Gateway.Tests.Documents;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Xunit;
@@ -14,7 +14,7 @@ namespace Gateway.Tests.Telemetry;
 /// <summary>docs/metrics.md and docs/events.md say what the code does. 'make docs' writes them anew.</summary>
 public sealed class TelemetryGeneratedDocumentsTests
 {
-    private static readonly string Documents = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../../../docs"));
+    private static readonly string Documents = Path.Combine(GeneratedDocumentsTests.Root, "docs");
 
     [Fact]
     public void Metrics_OfTheCode_AreThoseOfTheDocument()
@@ -84,8 +84,6 @@ public sealed class TelemetryGeneratedDocumentsTests
         var program = typeof(GatewayMetrics).Assembly;
         return program.GetReferencedAssemblies().Where(a => a.Name!.StartsWith("Gateway.", StringComparison.Ordinal)).Select(Assembly.Load).Append(program);
     }
-
-    private static string ThisFile([CallerFilePath] string path = "") => path;
 
     private sealed class NoSource : IMetricSource
     {
