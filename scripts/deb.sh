@@ -40,7 +40,9 @@ if "$gateway" completion bash > "$build/completion.bash" 2> /dev/null; then
   "$gateway" completion fish > "$root/usr/share/fish/vendor_completions.d/tcmu-gateway.fish"
 fi
 for page in docs/man/*.[1-8]; do
-  [[ -e $page ]] && echo "$PWD/$page" >> "$build/debian/tcmu-gateway.manpages"
+  [[ -e $page ]] || continue
+  cp "$page" "$build/"
+  echo "${page##*/}" >> "$build/debian/tcmu-gateway.manpages"
 done
 
 (cd "$build" && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage --build=binary --no-sign --unsigned-changes > ../build.log 2>&1) || { tail -n 30 artifacts/deb/build.log >&2; exit 1; }

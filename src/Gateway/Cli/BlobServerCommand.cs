@@ -60,8 +60,13 @@ internal static class BlobServerCommand
         var certificate = FileOption("--tls-certificate", "The client's certificate (PEM).");
         var key = FileOption("--tls-key", "Its private key (PEM).");
         var token = FileOption("--token-file", "A file that holds the bearer token and nothing else.");
+        var timeout = new Option<double>("--request-timeout") { Description = "Seconds for one request with all its bytes, 72 MiB at most.", HelpName = "SECONDS", DefaultValueFactory = _ => new GrpcStoreOptions().RequestTimeout.TotalSeconds };
+        timeout.Validators.Add(r =>
+        {
+            if (r.GetValueOrDefault<double>() is not (>= 1 and <= 3600)) r.AddError("--request-timeout: from 1 to 3600 seconds.");
+        });
         var form = VolumeCommands.OutputOption();
-        var command = new Command("check", "Tries everything that the interface promises (proto/blobstore.proto) on a running server, in some 2,000 requests with 100 MiB below .check-*.") { address, ca, certificate, key, token, form };
+        var command = new Command("check", "Tries everything that the interface promises (proto/blobstore.proto) on a running server, in some 2,000 requests with 100 MiB below .check-*.") { address, ca, certificate, key, token, timeout, form };
         command.SetAction((result, cancellation) => CommandLine.RunAsync(
             async () =>
             {
@@ -72,6 +77,7 @@ internal static class BlobServerCommand
                     ClientCertificateFile = Full(result.GetValue(certificate)),
                     ClientKeyFile = Full(result.GetValue(key)),
                     TokenFile = Full(result.GetValue(token)),
+                    RequestTimeout = TimeSpan.FromSeconds(result.GetValue(timeout)),
                 };
                 RefuseFaults(options.Validate(new ValidationContext(options, "check", null, null)));
                 var output = result.InvocationConfiguration.Output;

@@ -65,7 +65,7 @@ public sealed class ContainerImageTests(ContainerImageTests.Built image, ITestOu
             await WaitForHealthAsync(id, "healthy");
             var address = (await DockerEngine.RunAsync("port", id, "7443")).Split('\n')[0];
 
-            var check = await Command.RunAsync(Repository.Gateway, ["blob-server", "check", $"http://{address}"], TimeSpan.FromMinutes(2));
+            var check = await Command.RunAsync(Repository.Gateway, ["blob-server", "check", $"http://{address}", "--request-timeout", "120"], TimeSpan.FromMinutes(6));
             output.WriteLine(check.ToString());
             Assert.True(check.ExitCode == 0, check.ToString());
 
