@@ -3,6 +3,7 @@ using Amazon.S3;
 using Gateway.Tests.Live;
 using Gateway.Tests.Shared.Monitoring;
 using Gateway.Tests.Shared.Stores;
+using Gateway.Tests.Telemetry;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -10,6 +11,7 @@ namespace Gateway.Tests.Monitoring;
 
 /// <summary>A real Prometheus scrapes the whole daemon, on a real RGW, under load and through an outage: whatever the dashboards and rules ask has an answer.</summary>
 /// <remarks>A name that is wrong gives no error in Prometheus, but an empty panel, or an alert that never fires.</remarks>
+[Collection(ProcessMeters.Name)]
 public sealed class PrometheusQueriesTests(ITestOutputHelper output)
 {
     private const string VolumePath = "cloud/disk";
