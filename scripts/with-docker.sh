@@ -37,4 +37,5 @@ fi
 # Testcontainers speaks API 1.44, and does not ask an older engine (Debian 12: 1.41) what it knows.
 api=$(docker version --format '{{.Server.APIVersion}}' 2> /dev/null)
 if [[ -n $api && -z ${DOCKER_API_VERSION-} && $(printf '%s\n' "$api" 1.44 | sort -V | head -n 1) == "$api" ]]; then export DOCKER_API_VERSION=$api; fi
-"$@"
+# What COMMAND leaves running does not keep the lock.
+if [[ -n ${lock-} ]]; then "$@" {lock}>&-; else "$@"; fi
