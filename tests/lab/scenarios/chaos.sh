@@ -284,7 +284,7 @@ row_aborts() {
   volume_settled 120 && gateway_kill9 && gateway_start && wait_for 60 opened_after "$opened" || ok=false
   control 'faults?blackHole=1'
   for i in 1 2 3 4; do probe $((first + i * 100)) & readers+=($!); done
-  pause 1.5
+  wait_for 60 in_flight 4 || ok=false # Sent, and waiting for the store: on a slow machine that takes a while.
   ms_of sg_reset -d "$LIO_DISK" || ok=false
   reset=$REPLY
   # The readers end with the reset, not with the store.
@@ -326,6 +326,7 @@ tmf_tests() {
   timeout -k 5 120 iscsi-test-cu --initiator-name="$LIO_IQN_PREFIX:tmf-$1" --dataloss --test=ALL.iSCSITMF "iscsi://$LIO_PORTAL/$LIO_IQN/0" > "$OUT/tmf.txt" 2>&1
   awk '/^ *tests / { ran = $3; failed = $5 } END { exit !(ran >= 2 && failed == 0) }' "$OUT/tmf.txt"
 }
+in_flight() { local device=/sys/block/${LIO_DISK##*/}/device; (($(< "$device/iorequest_cnt") - $(< "$device/iodone_cnt") >= $1)); }
 opened_after() { [[ $(grep -c 'is open as epoch' "$GATEWAY_LOG") -gt $1 ]]; }
 read_again() { dd if="$LIO_DISK" bs=1M skip=$((size / 1048576 - 4)) count=4 iflag=direct status=none 2> /dev/null | sha256sum | cmp -s - "$OUT/aborts-before"; }
 
