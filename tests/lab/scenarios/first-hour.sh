@@ -11,7 +11,7 @@ printed=$OUT/printed
 settings=('node.conn[0].timeo.noop_out_interval=10' 'node.conn[0].timeo.noop_out_timeout=30' node.session.initial_login_retry_max=1)
 
 # What may differ from run to run: identities, times, figures, the width of columns; and whether there is a figure at all in a row of them.
-plain() { sed -E 's/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/ID/g; s/[0-9]+([.:,-][0-9]+)*/N/g; s/N?(µs|us|ms| s| min)\b/TIME/g; s/─+/─/g; s/[[:space:]]+/ /g; s/ $//; s/N (B|KiB|MiB|GiB)\b/SIZE/g; s/( (-|SIZE|N|N?TIME|%)){2,}/ FIGURES/g; /^Not in bucket/d' "$1"; }
+plain() { sed -E 's/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/ID/g; s/[0-9]+([.:,-][0-9]+)*/N/g; s/N?(µs|us|ms| s| min)\b/TIME/g; s/up TIME( TIME)*/up TIME/g; s/─+/─/g; s/[[:space:]]+/ /g; s/ $//; s/N (B|KiB|MiB|GiB)\b/SIZE/g; s/( (-|SIZE|N|N?TIME|%)){2,}/ FIGURES/g; /^Not in bucket/d' "$1"; }
 
 serve() { # In another terminal, as the document says.
   tcmu-gateway serve > "$GATEWAY_LOG" 2>&1 < /dev/null &
