@@ -243,9 +243,10 @@ loop_export() {
     { lio_fail "no disk appeared at SCSI address $address"; return 1; }
 }
 
-# lio_teardown: undoes, in reverse, all that the functions above made and is still there. Unmount first.
+# lio_teardown [KEPT]: undoes, in reverse, all that the functions above made and is still there, but for the first KEPT things (lio_made). Unmount first.
+lio_made() { REPLY=$(wc -l < "$LIO_STATE/made"); }
 lio_teardown() {
-  local kind a b status=0
+  local kind a b status=0 kept=${1:-0} left=''
   [[ -e $LIO_STATE/made ]] || return 0
   while IFS=$'\t' read -r kind a b _; do
     case $kind in
@@ -265,9 +266,13 @@ lio_teardown() {
         if [[ -d $a ]] && ! lio_rmdir "$a"; then status=1; fi
         ;;
     esac
-  done < <(tac "$LIO_STATE/made")
-  [[ $status -ne 0 ]] || rm -f "$LIO_STATE/made"
-  return $status
+  done < <(tail -n "+$((kept + 1))" "$LIO_STATE/made" | tac)
+  [[ $status -eq 0 ]] || return $status
+  if [[ $kept -eq 0 ]]; then
+    rm -f "$LIO_STATE/made"
+  else
+    left=$(head -n "$kept" "$LIO_STATE/made") && echo "$left" > "$LIO_STATE/made"
+  fi
 }
 
 # Removing a TCMU device waits for a daemon's reply just as enabling does: bounded, and out of this process.

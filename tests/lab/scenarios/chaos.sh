@@ -309,17 +309,19 @@ row_aborts() {
   kernel_lines=$(dmesg | wc -l)
   row aborts "$ok" "$(awk -v r="$reset" -v a="$aborted" 'BEGIN { printf "%.1f", (r > a ? r : a) / 1000 }')" 0 "LUN RESET $reset ms ($healthy ms without an outage), ABORT TASK $aborted ms; libiscsi's tests $tmf_away ms ($tmf_healthy ms)$said" "$verified"
 }
-# libiscsi's tests of task management, by an initiator of its own, while the store does not answer: they overwrite the first blocks, which are put back.
+# libiscsi's tests of task management, by an initiator of its own, while the store does not answer. They are for blocks of 512 bytes: on the row's disk their
+# WRITE would have less data than its blocks, and be refused. So they have a volume of their own.
 libiscsi_functions() {
-  local ok=true
-  umount "$MOUNT" && dd if="$LIO_DISK" of="$SCRATCH/head" bs=1M count=1 iflag=direct status=none || return 1
+  local ok=true made LIO_IQN LIO_BACKSTORE VOLUME=tmf
+  lio_made; made=$REPLY
+  volume_create 64MiB 512 && volume_backstore $((64 << 20)) 512 && lio_iscsi_export tmf || return 1
   ms_of tmf_tests healthy || ok=false
   tmf_healthy=$REPLY
   control 'faults?blackHole=1'
   ms_of tmf_tests away || ok=false
   tmf_away=$REPLY
   control faults
-  dd if="$SCRATCH/head" of="$LIO_DISK" bs=1M oflag=direct conv=notrunc,fsync status=none && mount -o noatime "$LIO_DISK" "$MOUNT" || ok=false
+  lio_teardown "$made" || ok=false
   [[ $ok == true && $tmf_away -lt $((tmf_healthy + 1000)) ]]
 }
 # Each time another initiator: LIO keeps the UNIT ATTENTION of the last test's reset for the next session of the same.
