@@ -61,7 +61,7 @@ internal sealed class SegmentUploader : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly Queue<(JournalStretch Stretch, long At)> _pending = new(PendingStretches);
     private (JournalStretch Stretch, long At) _newest; // Behind all that is pending; a batch count of 0: none.
-    private readonly Queue<(long Position, long At)> _dirty = new(); // Where stretches begin that do not count in the bucket yet, and when they began.
+    private readonly Queue<(long Position, long At)> _dirty = new(2 * PendingStretches); // Where stretches begin that do not count in the bucket yet, and when they began.
     private readonly Queue<MovedRequest> _moved = new();
     private readonly Queue<Upload> _uploads = new();
     private readonly AsyncSignal _signal = new();
