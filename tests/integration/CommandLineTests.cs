@@ -111,6 +111,23 @@ public sealed class CommandLineTests : IDisposable
         Assert.Contains("mkdir -p /nowhere/bucket", result.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>What could not be tried is not said to be wrong with the store.</summary>
+    [SkippableFact]
+    public async Task StoreTest_EndpointUnreachable_BlamesTheStoreForNothing()
+    {
+        var port = FreePort();
+        var config = await WriteAsync($"{{ \"stores\": {{ \"s3\": {{ \"type\": \"s3\", \"endpoint\": \"http://127.0.0.1:{port}\", \"bucket\": \"b\" }} }} }}");
+
+        var text = await RunAsync("store", "test", "s3", "-c", config);
+        var json = await RunAsync("store", "test", "s3", "-c", config, "-o", "json");
+
+        Assert.Equal(1, text.ExitCode);
+        Assert.Matches("create-only puts, one winner of a race +not known", text.Output);
+        Assert.DoesNotContain("cannot be used", text.Output, StringComparison.Ordinal);
+        Assert.Contains($"127.0.0.1:{port}", text.Output, StringComparison.Ordinal);
+        Assert.Contains("\"createOnlyWorks\": null", json.Output, StringComparison.Ordinal);
+    }
+
     [SkippableFact]
     public async Task Store_EndpointUnreachable_SaysSoWithinSeconds()
     {

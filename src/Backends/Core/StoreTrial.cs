@@ -10,8 +10,9 @@ public sealed record StoreMeasurement(string Operation, int Requests, TimeSpan M
 /// <summary>What a trial of a store showed.</summary>
 /// <param name="Faults">As <see cref="StoreSelfTestResult.Faults"/>.</param>
 /// <param name="CreateOnlyWorks">As <see cref="StoreSelfTestResult.CreateOnlyWorks"/>.</param>
+/// <param name="EndedEarly">As <see cref="StoreSelfTestResult.ErrorKind"/>: what was not seen to work was perhaps not tried.</param>
 /// <param name="Measurements">One for each kind of request; none if the store has faults.</param>
-public sealed record StoreTrialReport(IReadOnlyList<string> Faults, bool CreateOnlyWorks, IReadOnlyList<StoreMeasurement> Measurements);
+public sealed record StoreTrialReport(IReadOnlyList<string> Faults, bool CreateOnlyWorks, BlobErrorKind? EndedEarly, IReadOnlyList<StoreMeasurement> Measurements);
 
 /// <summary>The self-test of a store, and how long its requests take, one at a time.</summary>
 public static class StoreTrial
@@ -28,18 +29,18 @@ public static class StoreTrial
     {
         var test = await StoreSelfTest.RunAsync(store, random, cancellationToken);
         var measurements = new List<StoreMeasurement>();
-        if (!test.Passed) return new StoreTrialReport(test.Faults, test.CreateOnlyWorks, measurements);
+        if (!test.Passed) return new StoreTrialReport(test.Faults, test.CreateOnlyWorks, test.ErrorKind, measurements);
         var prefix = $".selftest-{random.NextInt64():x16}-";
         var keys = Enumerable.Range(0, Rounds).Select(i => new BlobKey(prefix + i)).ToArray();
         try
         {
             await MeasureAsync(SmallBytes, "4 KiB", Rounds);
             await MeasureAsync(LargeBytes, "8 MiB", Rounds / 2);
-            return new StoreTrialReport([], true, measurements);
+            return new StoreTrialReport([], true, null, measurements);
         }
         catch (BlobStoreException e)
         {
-            return new StoreTrialReport([e.Message], test.CreateOnlyWorks, measurements);
+            return new StoreTrialReport([e.Message], test.CreateOnlyWorks, e.Kind, measurements);
         }
         finally
         {

@@ -38,15 +38,15 @@ internal static class StoreCommands
             if (result.GetValue(output) == VolumeCommands.JsonOutput)
             {
                 var measured = report.Measurements.Select(m => new MeasuredLine(m.Operation, m.Requests, m.Median.TotalMilliseconds, m.Slowest.TotalMilliseconds)).ToList();
-                await writer.WriteLineAsync(JsonSerializer.Serialize(new TrialResult(name, blobs.Description, report.Faults.Count == 0, report.CreateOnlyWorks, report.Faults, measured), StoreJson.Default.TrialResult));
+                await writer.WriteLineAsync(JsonSerializer.Serialize(new TrialResult(name, blobs.Description, report.Faults.Count == 0, report.CreateOnlyWorks || report.EndedEarly is null ? report.CreateOnlyWorks : null, report.Faults, measured), StoreJson.Default.TrialResult));
             }
             else
             {
                 await writer.WriteLineAsync($"{name}: {blobs.Description}");
                 await VolumeCommands.WriteTableAsync(writer, null,
                 [
-                    ["create-only puts, one winner of a race", report.CreateOnlyWorks ? "yes" : "NO"],
-                    ["reads and listings see every put at once", report.Faults.Count == 0 ? "yes" : "see below"],
+                    ["create-only puts, one winner of a race", report.CreateOnlyWorks ? "yes" : report.EndedEarly is null ? "NO" : "not known"],
+                    ["reads and listings see every put at once", report.Faults.Count == 0 ? "yes" : report.EndedEarly is null ? "see below" : "not known"],
                 ]);
                 if (report.Measurements.Count > 0)
                 {
@@ -55,7 +55,7 @@ internal static class StoreCommands
                 }
 
                 await writer.WriteLineAsync();
-                await writer.WriteLineAsync(report.Faults.Count == 0 ? "The store can hold volumes." : "The store cannot be used for volumes as it is:");
+                await writer.WriteLineAsync(report.Faults.Count == 0 ? "The store can hold volumes." : report.EndedEarly is null ? "The store cannot be used for volumes as it is:" : "The store could not be tried to the end:");
                 foreach (var fault in report.Faults) await writer.WriteLineAsync($"  - {fault}");
             }
 
@@ -73,8 +73,8 @@ internal sealed record StoreLine(string Name, string Type, string Description);
 /// <summary>A measurement in JSON.</summary>
 internal sealed record MeasuredLine(string Operation, int Requests, double MedianMs, double SlowestMs);
 
-/// <summary>A trial in JSON.</summary>
-internal sealed record TrialResult(string Store, string Description, bool Ok, bool CreateOnlyWorks, IReadOnlyList<string> Faults, IReadOnlyList<MeasuredLine> Measurements);
+/// <summary>A trial in JSON. Whether create-only puts work is null if the store failed before that was known.</summary>
+internal sealed record TrialResult(string Store, string Description, bool Ok, bool? CreateOnlyWorks, IReadOnlyList<string> Faults, IReadOnlyList<MeasuredLine> Measurements);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(List<StoreLine>))]

@@ -34,11 +34,12 @@ internal static class ConfigurationReader
         byte[] content;
         try
         {
+            // Not by its length: it may be a pipe, and have none.
             using var file = File.OpenRead(path);
-            if (file.Length > LengthMaxBytes) throw new ConfigurationException($"Configuration file '{path}' has {file.Length} bytes. Name the right file with --config: this one is none.");
-            using var copy = new MemoryStream();
-            file.CopyTo(copy);
-            content = copy.ToArray();
+            var buffer = new byte[LengthMaxBytes + 1];
+            var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+            if (length > LengthMaxBytes) throw new ConfigurationException($"Configuration file '{path}' has more than {LengthMaxBytes} bytes. Name the right file with --config: this one is none.");
+            content = buffer[..length];
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

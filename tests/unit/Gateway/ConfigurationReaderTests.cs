@@ -1,3 +1,4 @@
+using System.IO.Pipes;
 using System.Text;
 using Gateway.Configuration;
 using Xunit;
@@ -8,6 +9,19 @@ namespace Gateway.Tests;
 public sealed class ConfigurationReaderTests
 {
     private const string Store = "\"stores\": { \"local\": { \"type\": \"file\", \"path\": \"/srv/volumes\" }, \"cloud-eu\": { \"type\": \"s3\", \"bucket\": \"disks\" } }";
+
+    /// <summary>As a shell makes one for "-c &lt;(...)".</summary>
+    [Fact]
+    public async Task Read_FromAPipe_TakesItAsAFile()
+    {
+        using var pipe = new AnonymousPipeServerStream(PipeDirection.Out);
+        await pipe.WriteAsync(Encoding.UTF8.GetBytes($"{{ {Store} }}"));
+        var path = $"/proc/self/fd/{pipe.GetClientHandleAsString()}";
+        var reading = Task.Run(() => ConfigurationReader.Read(path, new Dictionary<string, string>()));
+        await pipe.DisposeAsync();
+
+        Assert.Equal(["cloud-eu", "local"], (await reading).Stores.Keys.Order());
+    }
 
     [Fact]
     public void Parse_ManyFaultsOfEveryKind_TellsAllOfThem()
