@@ -50,7 +50,7 @@ pod_create() {
   for id in $(bpftool -j cgroup show "$cgroup" | grep -o '"id":[0-9]*'); do bpftool cgroup detach "$cgroup" device id "${id#*:}" || return 1; done
 }
 pod_start() { podman pod start "$(pod_name "$1")" > "$OUT/start-$1.log" 2>&1 || { tail -n 3 "$OUT/start-$1.log"; return 1; }; }
-pod_stop() { podman pod stop --time $grace "$(pod_name "$1")" > "$OUT/stop-$1.log" 2>&1 || { tail -n 3 "$OUT/stop-$1.log"; return 1; }; }
+pod_stop() { podman pod stop --time "$grace" "$(pod_name "$1")" > "$OUT/stop-$1.log" 2>&1 || { tail -n 3 "$OUT/stop-$1.log"; return 1; }; }
 # pod_ended NUMBER: the gateway answered SIGTERM by itself: 137 would be the kubelet's SIGKILL.
 pod_ended() { [[ $(podman inspect --format '{{.State.ExitCode}}' "$(pod_name "$1")-gateway") == 0 ]]; }
 # own_ms NUMBER FROM TO: what the gateway itself took of that, between two events of its log.
