@@ -38,7 +38,7 @@ public sealed class CommandTrace
     public const int MarksMax = 16;
 
     [ThreadStatic]
-    private static CommandTrace? s_current;
+    private static CommandTrace? _current;
 
     private readonly TraceMark[] _marks = new TraceMark[MarksMax];
     private int _count;
@@ -47,8 +47,8 @@ public sealed class CommandTrace
     /// <summary>Of the command that this thread is starting; null: none, or nothing is traced.</summary>
     public static CommandTrace? Current
     {
-        get => s_current;
-        set => s_current = value;
+        get => _current;
+        set => _current = value;
     }
 
     /// <summary>The span of a command that was sampled when it came; null for all others.</summary>

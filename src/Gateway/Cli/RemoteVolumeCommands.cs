@@ -17,8 +17,16 @@ internal static class RemoteVolumeCommands
 
     private static readonly Dictionary<string, RemoteAction> Actions = new(StringComparer.Ordinal)
     {
-        ["create"] = CreateAsync, ["list"] = ListAsync, ["info"] = InfoAsync, ["resize"] = ResizeAsync, ["rename"] = RenameAsync,
-        ["rm"] = RemoveAsync, ["restore"] = RestoreAsync, ["purge"] = PurgeAsync, ["check"] = CheckAsync, ["takeover"] = TakeOverAsync,
+        ["create"] = CreateAsync,
+        ["list"] = ListAsync,
+        ["info"] = InfoAsync,
+        ["resize"] = ResizeAsync,
+        ["rename"] = RenameAsync,
+        ["rm"] = RemoveAsync,
+        ["restore"] = RestoreAsync,
+        ["purge"] = PurgeAsync,
+        ["check"] = CheckAsync,
+        ["takeover"] = TakeOverAsync,
     };
 
     /// <summary>Adds the way to a daemon to each of them.</summary>

@@ -25,7 +25,11 @@ public sealed class PrometheusQueriesTests(ITestOutputHelper output)
 
     private static readonly Dictionary<string, string> Variables = new()
     {
-        ["instance"] = ".*", ["store"] = "cloud", ["volume"] = VolumePath, ["__rate_interval"] = "15s", ["__range"] = "10m",
+        ["instance"] = ".*",
+        ["store"] = "cloud",
+        ["volume"] = VolumePath,
+        ["__rate_interval"] = "15s",
+        ["__range"] = "10m",
     };
 
     [SkippableFact, Trait("Category", "Server")]
