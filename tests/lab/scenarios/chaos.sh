@@ -272,7 +272,9 @@ ms_of() {
 # While the store hangs and reads wait for it: LUN RESET by sg_reset, and ABORT TASK, which Linux sends when a command has taken longer than its timeout.
 row_aborts() {
   tmf_healthy=none tmf_away=none
-  local ok=true healthy reset aborted idle readers=() i verified=true said='' first=$((size / 4096 - 1000)) late answer logged opened
+  local ok=true healthy reset aborted idle readers=() i verified=true said='' first=$((size / 4096 - 1000)) late answer logged opened generic
+  generic=$(echo "/sys/block/${LIO_DISK##*/}/device/scsi_generic"/sg*)
+  generic=/dev/${generic##*/}
   late=$(printf '%08x' $((first + 700)))
   check_kernel_log || ok=false
   dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size / 1048576 - 4)) count=4 oflag=direct conv=notrunc status=none
@@ -292,10 +294,11 @@ row_aborts() {
   ms_of wait "${readers[@]}" || true
   [[ $REPLY -lt 3000 ]] || { ok=false; said+=", commands waited on for $REPLY ms"; }
   # Linux lets a command have more than its 2 s as long as the session looks alive, then sends the abort: what counts is from its arrival here to the
-  # command's end. The first command may be answered at once, by the UNIT ATTENTION that the reset left.
+  # command's end. The first command may be answered at once, by the UNIT ATTENTION that the reset left. By the generic device: the block device gives
+  # every command 7 s (BLK_MIN_SG_TIMEOUT), twice of which is about as long as the gateway tries the store.
   aborted=0
   for i in 1 2 3; do
-    answer=$(sg_raw -t 2 -r 4096 "$LIO_DISK" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 2>&1) || true
+    answer=$(sg_raw -t 2 -r 4096 "$generic" 88 00 00 00 00 00 "${late:0:2}" "${late:2:2}" "${late:4:2}" "${late:6:2}" 00 00 00 01 00 00 2>&1) || true
     now_us
     logged=$(sed -n 's/^\([^ ]*\) .*Task management function AbortTask.* concerns [1-9].*/\1/p' "$GATEWAY_LOG" | tail -n 1)
     [[ -z $logged ]] || { aborted=$((REPLY / 1000 - $(date -d "$logged" +%s%3N))); break; }
