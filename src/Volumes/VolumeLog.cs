@@ -142,6 +142,10 @@ internal static partial class VolumeLog
         Message = "{Store} does not do what fencing rests on; it is used because leaseSeconds is 0, which declares that there is one gateway only. {Reason}")]
     public static partial void StoreNotTrusted(ILogger logger, string store, string reason);
 
+    [LoggerMessage(EventId = 366, EventName = "StoreNotTrustedAnyMore", Level = LogLevel.Error,
+        Message = "A store passed its test when a volume was first opened from here, and fails it now: a second gateway could take the volume for its own. {Reason}")]
+    public static partial void StoreNotTrustedAnyMore(ILogger logger, string reason);
+
     [LoggerMessage(EventId = 360, EventName = "SegmentUnproven", Level = LogLevel.Warning,
         Message = "Volume {Volume}: segment {Segment} was counted as free, but its own index cannot prove it. It is kept and takes space. {Reason}")]
     public static partial void SegmentUnproven(ILogger logger, string volume, SegmentId segment, string reason);

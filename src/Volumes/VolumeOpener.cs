@@ -96,14 +96,11 @@ public sealed class VolumeOpener
     public async Task<Volume> OpenAsync(string name, CancellationToken cancellationToken)
     {
         VolumeCatalog.CheckName(name);
-        // The test of the store costs several requests: beside what is only read.
-        var trusted = _trust is null ? Task.CompletedTask : _trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+        Task? trusted = null;
         var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits, ImportOf = ImportOf };
-        var turn = handover.AwaitTurnAsync(name, ReadSuperblockAsync, cancellationToken);
-        await Task.WhenAny(trusted, turn);
-        if (trusted.IsFaulted) await trusted;
-        var state = await turn;
-        await trusted;
+        var state = await handover.AwaitTurnAsync(name, LookAtJournalAsync, cancellationToken);
+        if (_trust is not null && trusted is null && await NeedsTestAsync(_trust, state.Volume.Id)) trusted = TestAsync(_trust);
+        if (trusted is not null) await trusted;
         var recovered = await RecoverAsync(state, cancellationToken);
         try
         {
@@ -127,12 +124,49 @@ public sealed class VolumeOpener
             if (authority.Terms.HasLease) await GiveSignOfLifeAsync(recovered, claim, cancellationToken);
             await TakeOverAsync(recovered, claim, authority, cancellationToken);
             VolumeLog.Opened(_logger, name, state.Volume.Id, claim.Epoch, recovered.Bucket.Segments.Count, recovered.BucketWrite, recovered.NextWrite - 1 - recovered.BucketWrite);
-            return new Volume(recovered, claim.Epoch, _store, _background, authority, _owner, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
+            var volume = new Volume(recovered, claim.Epoch, _store, _background, authority, _owner, _options, _time, _random, _newNonce, _logger, NewCacheFile(state, claim));
+            if (_trust is not null && trusted is null) _ = TestLaterAsync(_trust, cancellationToken);
+            return volume;
         }
         catch
         {
             recovered.Dispose();
             throw;
+        }
+
+        Task TestAsync(StoreTrust trust) => trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+
+        // The test of the store costs several requests: beside what is only read.
+        async Task<JournalSuperblock?> LookAtJournalAsync(Guid volumeId)
+        {
+            if (trusted is { IsFaulted: true }) await trusted;
+            var superblock = await ReadSuperblockAsync(volumeId);
+            if (_trust is not null && trusted is null && NeedsTest(_trust, superblock)) trusted = TestAsync(_trust);
+            return superblock;
+        }
+    }
+
+    /// <summary>
+    /// A journal that has served the volume: the store passed its test before, and initiators wait. It is tested all the same, later: what answers at
+    /// that address may be another program today.
+    /// </summary>
+    private bool NeedsTest(StoreTrust trust, JournalSuperblock? superblock) => superblock is not { Epoch: > 0 } || trust.HasFailed(_store);
+
+    private async Task<bool> NeedsTestAsync(StoreTrust trust, Guid volumeId) => NeedsTest(trust, await ReadSuperblockAsync(volumeId));
+
+    private async Task TestLaterAsync(StoreTrust trust, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await trust.CheckAsync(_store, _options, _newNonce, _logger, cancellationToken);
+        }
+        catch (VolumeException e)
+        {
+            VolumeLog.StoreNotTrustedAnyMore(_logger, e.Message);
+        }
+        catch (Exception e) when (e is BlobStoreException or OperationCanceledException or ObjectDisposedException)
+        {
+            // Not known this time; nothing rests on it that did not before.
         }
     }
 

@@ -93,11 +93,11 @@ internal static class ServeCommand
         builder.Services.AddHostedService(s => s.GetRequiredService<TargetKeeper>());
         builder.Services.AddSingleton<TargetAdmin>();
         builder.Services.AddSingleton<ControlService>();
-        builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>(), s.GetRequiredService<HealthServiceImpl>()));
+        builder.Services.AddHostedService(s => new ControlServer(configuration, s.GetRequiredService<GatewayService>().Settled, s.GetRequiredService<ControlService>(), s.GetRequiredService<ILoggerFactory>(), s.GetRequiredService<HealthServiceImpl>()));
         builder.Services.AddSingleton<SampleHistory>();
         builder.Services.AddHostedService(s => s.GetRequiredService<SampleHistory>());
         builder.Services.AddSingleton<HttpEndpoints>();
-        builder.Services.AddHostedService(s => new HttpServer(configuration.Telemetry, s.GetRequiredService<GatewayService>().Started, s.GetRequiredService<HttpEndpoints>(), TimeProvider.System, s.GetRequiredService<ILoggerFactory>()));
+        builder.Services.AddHostedService(s => new HttpServer(configuration.Telemetry, s.GetRequiredService<GatewayService>().Settled, s.GetRequiredService<HttpEndpoints>(), TimeProvider.System, s.GetRequiredService<ILoggerFactory>()));
         return builder.Build();
     }
 }

@@ -56,12 +56,22 @@ internal sealed class GatewayService(
     private readonly Lock _reloadGate = new();
     private volatile GatewayConfiguration _configuration = configuration;
     private volatile byte[]? _contentRead; // Of the configuration file, when it was last read.
+    /// <summary>What can wait, waits so long for the volumes of a start to be opened: a store that is away must not keep it off.</summary>
+    private static readonly TimeSpan SettleTimeMax = TimeSpan.FromSeconds(3);
+
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private UioDiscovery _discovery = null!;
     private TcmuDeviceOpener _opener = null!;
 
     /// <summary>Completes when every device that was there at the start is attached. Never, if none can be served.</summary>
     public Task Started => _started.Task;
+
+    /// <summary>
+    /// Completes after <see cref="Started"/>, when the volumes of those devices are open or wait for another gateway, or have taken too long: until then the
+    /// processor is theirs, since initiators wait for them.
+    /// </summary>
+    public Task Settled => _settled.Task;
 
     /// <summary>The devices, by name.</summary>
     public IReadOnlyList<DeviceSession> Sessions => [.. _sessions.Values.OrderBy(s => s.Device.Name.ToString(), StringComparer.Ordinal)];
@@ -132,6 +142,7 @@ internal sealed class GatewayService(
         if (arguments.ReadyFile is { } ready) await File.WriteAllTextAsync(ready, Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture) + "\n", stoppingToken);
         ServingLog.Serving(_logger, ThisProgram.Version, _sessions.Count);
         _started.TrySetResult();
+        var settling = SettleAsync(stoppingToken);
 
         // Events of different devices do not wait for each other; those of one device come one at a time, since the kernel waits for each reply.
         var handling = new ConcurrentDictionary<Task, bool>();
@@ -144,6 +155,21 @@ internal sealed class GatewayService(
         }
 
         await Task.WhenAll(handling.Keys);
+        await settling;
+    }
+
+    private async Task SettleAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await Task.WhenAll(_sessions.Values.Select(s => s.Target.FirstOutcome)).WaitAsync(SettleTimeMax, time, stoppingToken);
+        }
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+        {
+            // The rest need not wait any longer.
+        }
+
+        _settled.TrySetResult();
     }
 
     /// <summary>Takes over what of the file can be had without a restart; all of it, or nothing if it has a fault.</summary>

@@ -89,6 +89,9 @@ internal sealed class VolumeTarget(
     /// <summary>The volume, once it is open.</summary>
     public Volume? Volume => _opened.Task.IsCompletedSuccessfully ? _opened.Task.GetAwaiter().GetResult() : null;
 
+    /// <summary>Completes when the volume is open, or is known to wait for another gateway.</summary>
+    public Task FirstOutcome => Task.WhenAny(_opened.Task, _mustWait.Task);
+
     /// <summary>Opens the volume in the background, as often as it takes.</summary>
     public void OpenInBackground() => _opening = KeepOpeningAsync(null);
 

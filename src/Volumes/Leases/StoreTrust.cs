@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Gateway.Volumes.Leases;
 
-/// <summary>Has each store tested once, before the first volume in it is opened for writing: fencing rests on what some stores only seem to do.</summary>
+/// <summary>Has each store tested once, before a volume in it is opened for writing from here for the first time: fencing rests on what some stores only seem to do.</summary>
 /// <remarks>Thread safe; openings of one store wait for one test. A store that could not be reached is tested again at the next opening.</remarks>
 internal sealed class StoreTrust
 {
@@ -14,10 +14,19 @@ internal sealed class StoreTrust
 
     private sealed class Entry
     {
+        private volatile StoreSelfTestResult? _result;
+
         public SemaphoreSlim Turn { get; } = new(1, 1);
 
-        public StoreSelfTestResult? Result { get; set; }
+        public StoreSelfTestResult? Result
+        {
+            get => _result;
+            set => _result = value;
+        }
     }
+
+    /// <summary>True if the store was tested in this process, to the end, and failed.</summary>
+    public bool HasFailed(IBlobStore store) => _stores.TryGetValue(store, out var entry) && entry.Result is { ErrorKind: null, Passed: false };
 
     /// <exception cref="VolumeException">The store failed its test, and the options do not declare a single gateway.</exception>
     /// <exception cref="BlobStoreException">It could not be tested.</exception>
