@@ -79,7 +79,7 @@ internal static class ServeCommand
         builder.Logging.AddProvider(events);
         builder.Services.AddSingleton(events);
         builder.Services.AddSingleton<IMetricSource, DaemonMetricSource>();
-        builder.AddTelemetry(configuration.Telemetry, GatewayConfiguration.Variables());
+        builder.AddTelemetry(configuration.Telemetry, GatewayConfiguration.Variables(), after: s => s.GetRequiredService<GatewayService>().Settled);
         builder.Services.AddSingleton<GatewayService>();
         builder.Services.AddSingleton<HealthServiceImpl>();
         builder.Services.AddSingleton(s => new Watchdog(Environment.GetEnvironmentVariable, s.GetRequiredService<TimeProvider>()));
@@ -97,7 +97,7 @@ internal static class ServeCommand
         builder.Services.AddSingleton<SampleHistory>();
         builder.Services.AddHostedService(s => s.GetRequiredService<SampleHistory>());
         builder.Services.AddSingleton<HttpEndpoints>();
-        builder.Services.AddHostedService(s => new HttpServer(configuration.Telemetry, s.GetRequiredService<GatewayService>().Settled, s.GetRequiredService<HttpEndpoints>(), TimeProvider.System, s.GetRequiredService<ILoggerFactory>()));
+        builder.Services.AddHostedService(s => new HttpServer(configuration.Telemetry, s.GetRequiredService<GatewayService>().Settled, s.GetRequiredService<HttpEndpoints>, TimeProvider.System, s.GetRequiredService<ILoggerFactory>()));
         return builder.Build();
     }
 }

@@ -36,10 +36,15 @@ internal static class ConfigurationReader
         {
             // Not by its length: it may be a pipe, and have none.
             using var file = File.OpenRead(path);
-            var buffer = new byte[LengthMaxBytes + 1];
-            var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-            if (length > LengthMaxBytes) throw new ConfigurationException($"Configuration file '{path}' has more than {LengthMaxBytes} bytes. Name the right file with --config: this one is none.");
-            content = buffer[..length];
+            using var copy = new MemoryStream();
+            Span<byte> part = stackalloc byte[4 << 10];
+            while (file.Read(part) is > 0 and var length)
+            {
+                copy.Write(part[..length]);
+                if (copy.Length > LengthMaxBytes) throw new ConfigurationException($"Configuration file '{path}' has more than {LengthMaxBytes} bytes. Name the right file with --config: this one is none.");
+            }
+
+            content = copy.ToArray();
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

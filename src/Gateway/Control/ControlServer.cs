@@ -18,7 +18,7 @@ namespace Gateway.Control;
 
 /// <summary>Serves the control API. That it cannot be served is logged, and nothing else: initiators matter more.</summary>
 /// <param name="configuration">Where.</param>
-/// <param name="started">When the devices are attached: until then the processor is theirs.</param>
+/// <param name="started">When the devices are served: until then the processor is theirs.</param>
 /// <param name="service">The API.</param>
 /// <param name="loggers">The daemon's.</param>
 /// <param name="health">The standard health service, served beside it.</param>

@@ -14,11 +14,11 @@ namespace Gateway.Http;
 /// again; nothing else comes of it, since initiators matter more.
 /// </summary>
 /// <param name="telemetry">Where.</param>
-/// <param name="started">When the devices are attached: until then the processor is theirs.</param>
-/// <param name="endpoints">What.</param>
+/// <param name="started">When the devices are served: until then the processor is theirs.</param>
+/// <param name="endpoints">What; asked for when it has started.</param>
 /// <param name="time">Clock of the repetitions.</param>
 /// <param name="loggers">The daemon's.</param>
-internal sealed class HttpServer(TelemetrySection telemetry, Task started, HttpEndpoints endpoints, TimeProvider time, ILoggerFactory loggers) : BackgroundService
+internal sealed class HttpServer(TelemetrySection telemetry, Task started, Func<HttpEndpoints> endpoints, TimeProvider time, ILoggerFactory loggers) : BackgroundService
 {
     /// <summary>Further connections are closed at once.</summary>
     internal const int ConnectionsMax = 64;
@@ -91,7 +91,7 @@ internal sealed class HttpServer(TelemetrySection telemetry, Task started, HttpE
         });
         var app = builder.Build();
         app.Use(new RequestRules(IPAddress.IsLoopback(address.Address)).InvokeAsync);
-        endpoints.Map(app); // Path by path; a scrape of metrics, too.
+        endpoints().Map(app); // Path by path; a scrape of metrics, too.
         return app;
     }
 

@@ -1,11 +1,10 @@
 using System.Diagnostics.Metrics;
 using Gateway.Configuration;
-using Microsoft.Extensions.Hosting;
 
 namespace Gateway.Telemetry;
 
 /// <summary>All metrics of the gateway. Once a second it brings what the engine has counted into the histograms.</summary>
-internal sealed class GatewayMetrics : BackgroundService
+internal sealed class GatewayMetrics
 {
     private static readonly TimeSpan FeedEvery = TimeSpan.FromSeconds(1);
 
@@ -32,16 +31,10 @@ internal sealed class GatewayMetrics : BackgroundService
     /// <summary>What there is, for docs/metrics.md.</summary>
     public IReadOnlyList<MetricRow> Rows { get; }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Feeds the histograms until it is cancelled. What was counted before comes with the first feed: whoever collects must be there by then.</summary>
+    public async Task RunAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(FeedEvery, _time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken)) _feed.Feed();
-        }
-        catch (OperationCanceledException)
-        {
-            // Asked to stop.
-        }
+        while (await timer.WaitForNextTickAsync(stoppingToken)) _feed.Feed();
     }
 }

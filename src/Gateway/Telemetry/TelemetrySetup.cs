@@ -25,15 +25,16 @@ internal static class TelemetrySetup
     /// <param name="builder">The host.</param>
     /// <param name="telemetry">The settings.</param>
     /// <param name="environment">Variables by name: those of OpenTelemetry's own (OTEL_...) hold where the settings say nothing.</param>
+    /// <param name="after">What metrics wait for when the host starts; null: nothing.</param>
     /// <exception cref="ConfigurationException">The headers' file cannot be read.</exception>
-    public static void AddTelemetry(this IHostApplicationBuilder builder, TelemetrySection telemetry, IReadOnlyDictionary<string, string> environment)
+    public static void AddTelemetry(this IHostApplicationBuilder builder, TelemetrySection telemetry, IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task>? after = null)
     {
         builder.Configuration.AddInMemoryCollection(environment.Where(v => v.Key.StartsWith("OTEL_", StringComparison.Ordinal)).Select(v => KeyValuePair.Create(v.Key, (string?)v.Value)));
         var headers = telemetry.Otlp.HeadersFile is { } file ? ReadHeaders(file) : null;
         var traced = IsSent("TRACES");
         builder.Services.AddMetrics();
         builder.Services.AddSingleton(s => new GatewayMetrics(s.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>(), s.GetRequiredService<IMetricSource>(), telemetry, s.GetService<CommandTracing>(), s.GetRequiredService<TimeProvider>()));
-        builder.Services.AddHostedService(s => s.GetRequiredService<GatewayMetrics>());
+        builder.Services.AddHostedService(s => new TelemetryStart(s, after?.Invoke(s) ?? Task.CompletedTask));
         if (traced)
         {
             builder.Services.AddSingleton(s => new CommandTracing(telemetry.Traces.Ratio, TimeSpan.FromMilliseconds(telemetry.Traces.SlowMilliseconds), s.GetRequiredService<TimeProvider>()));
@@ -55,6 +56,8 @@ internal static class TelemetrySetup
                     });
                 }
             });
+        // It would have metrics made before anything else starts, and they cost as much as the rest of a start.
+        builder.Services.Remove(builder.Services.Single(d => d.ServiceType == typeof(IHostedService) && d.ImplementationType?.Assembly == typeof(OpenTelemetryBuilder).Assembly));
         if (traced) open.WithTracing(traces => traces.AddSource(CommandTracing.SourceName).SetSampler(new AlwaysOnSampler()).AddOtlpExporter(o => Direct(o, "v1/traces"))); // What is sampled is decided before a span begins.
         if (IsSent("LOGS"))
         {

@@ -20,7 +20,7 @@ public sealed class TelemetryGeneratedDocumentsTests
     public void Metrics_OfTheCode_AreThoseOfTheDocument()
     {
         using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
-        using var metrics = new GatewayMetrics(services.GetRequiredService<IMeterFactory>(), new NoSource(), new TelemetrySection(), null, TimeProvider.System);
+        var metrics = new GatewayMetrics(services.GetRequiredService<IMeterFactory>(), new NoSource(), new TelemetrySection(), null, TimeProvider.System);
 
         Check("metrics.md", MetricsDocument.Of(metrics.Rows));
         Assert.Equal(metrics.Rows.Count, metrics.Rows.DistinctBy(r => r.Name).Count());
