@@ -27,9 +27,10 @@ public class HousekeepingTests
 
         await OverwriteAsync(world, 1);
         var old = Segments(world);
-        await OverwriteAsync(world, 2);
+        // Each makes segments free, so that checkpoints follow, and with them looks for leftovers: how many share a checkpoint is a matter of time.
+        for (var tag = 2; tag == 2 || failures < 2; tag++) await OverwriteAsync(world, tag);
 
-        await UntilAsync(world, () => failures == 2 && !Segments(world).Intersect(old).Any());
+        await UntilAsync(world, () => !Segments(world).Intersect(old).Any());
         Assert.True(world.Volume!.Readiness.IsSuccess);
     }
 
