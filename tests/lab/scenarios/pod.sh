@@ -140,7 +140,7 @@ for ((i = 1; i <= restarts; i++)); do
   step "pod $i started" pod_start "$i"
   step "pod $i is ready" becomes_ready "$i"
   now_us
-  say "      stopped after $(((stopped - asked) / 1000)) ms, ready again after $(((REPLY - asked) / 1000)) ms; of that the gateway took $(own_ms $((i - 1)) 'Serving[107]' 'Tcmu[102]') ms to stop, $(own_ms "$i" 'Tcmu[130]' 'Serving[101]') ms to serve"
+  say "      stopped after $(((stopped - asked) / 1000)) ms, ready again after $(((REPLY - asked) / 1000)) ms; of that the gateway took $(own_ms $((i - 1)) 'Serving[107]' 'Tcmu[102]') ms to stop, $(own_ms "$i" 'Tcmu[230]' 'Serving[101]') ms to serve"
   check "pod $((i - 1)) ended by itself" pod_ended $((i - 1)) || true
   pod_remove $((i - 1)) || true
 done
