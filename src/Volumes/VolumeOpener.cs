@@ -99,7 +99,7 @@ public sealed class VolumeOpener
         Task? trusted = null;
         var handover = new Handover(_store, _options, _owner, _time, _newNonce, _logger) { Waits = Waits, ImportOf = ImportOf };
         var state = await handover.AwaitTurnAsync(name, LookAtJournalAsync, cancellationToken);
-        if (_trust is not null && trusted is null && await NeedsTestAsync(_trust, state.Volume.Id)) trusted = TestAsync(_trust);
+        if (_options.LeaseLength <= TimeSpan.Zero) await LookAtJournalAsync(state.Volume.Id); // Without a lease nobody has yet.
         if (trusted is not null) await trusted;
         var recovered = await RecoverAsync(state, cancellationToken);
         try
@@ -151,8 +151,6 @@ public sealed class VolumeOpener
     /// that address may be another program today.
     /// </summary>
     private bool NeedsTest(StoreTrust trust, JournalSuperblock? superblock) => superblock is not { Epoch: > 0 } || trust.HasFailed(_store);
-
-    private async Task<bool> NeedsTestAsync(StoreTrust trust, Guid volumeId) => NeedsTest(trust, await ReadSuperblockAsync(volumeId));
 
     private async Task TestLaterAsync(StoreTrust trust, CancellationToken cancellationToken)
     {
