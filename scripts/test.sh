@@ -28,6 +28,14 @@ passed=0 failed=0 skipped=0
 count() { # FILE ATTRIBUTE: a counter of a trx file.
   sed -n "s/.*<Counters [^>]*\b$2=\"\([0-9]*\)\".*/\1/p" "$1" | head -n 1
 }
+failures() { # FILE: the failed tests of a trx file, each with the first line of its message and the checks of a scenario that did not hold.
+  awk '
+    /<UnitTestResult / { failed = / outcome="Failed"/; if (failed) { match($0, / testName="[^"]*"/); print "FAILED " substr($0, RSTART + 11, RLENGTH - 12); lines = 0 } }
+    failed && /<StdOut>|<StackTrace>/ { message = 0 }
+    failed && sub(/.*<Message>/, "") { message = 1 }
+    failed && message && (lines == 0 || /✘/) && lines < 6 { last = sub(/<\/Message>.*/, ""); print "       " substr($0, 1, 300); lines++; if (last) message = 0 }
+    /<\/Message>/ { message = 0 }' "$1" | sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&#xD;//g; s/&amp;/\&/g'
+}
 for assembly in "${assemblies[@]}"; do
   echo "== $assembly"
   started=$SECONDS
@@ -39,9 +47,10 @@ for assembly in "${assemblies[@]}"; do
     p=$(count "$trx" passed) f=$(count "$trx" failed) e=$(count "$trx" executed) t=$(count "$trx" total)
     passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0})) skipped=$((skipped + ${t:-0} - ${e:-0}))
     # A run that ended badly without a failed test (a crash, a hang) is a failure, too.
-    [[ $code -eq 0 || ${f:-0} -gt 0 ]] || failed=$((failed + 1))
+    [[ $code -eq 0 || ${f:-0} -gt 0 ]] || { failed=$((failed + 1)); echo "FAILED $assembly: it ended with exit code $code (a crash or a hang), see $results" >> "$results/failures"; }
+    failures "$trx" >> "$results/failures"
   elif [[ $code -ne 0 || -z $filter ]]; then
-    echo "$assembly: no result was written (exit code $code)" >&2
+    echo "FAILED $assembly: no result was written (exit code $code)" | tee -a "$results/failures" >&2
     failed=$((failed + 1))
   fi
   echo "   $((SECONDS - started)) s"
@@ -49,6 +58,7 @@ done
 
 echo
 [[ ! -s $TEST_NOTES ]] || cat "$TEST_NOTES"
+[[ ! -s $results/failures ]] || cat "$results/failures"
 line="$passed passed, $failed failed"
 [[ $skipped -eq 0 ]] || line+=", $skipped skipped"
 echo "$line"
