@@ -80,10 +80,11 @@ public sealed class Volume : IBlockDevice, IBurstTarget, IBlockPlaces, IJournalS
         _writer = new StoreWriter(background, _record, recovered.State.Keys, epoch, options, time, random, logger, authority);
         _uploader = new SegmentUploader(_writer, recovered.State, recovered.BucketWrite, _journal, _appender, this, epoch, options, time, newNonce, logger, Measures);
         _reader = VolumeReader.Create(this, store, _record, recovered.State.Keys, _journal, Geometry, cacheFile, options, time, logger, Measures);
+        _housekeeper = new Housekeeper(background, _writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger, Measures);
         foreach (var batch in recovered.Pending) _uploader.Add(batch);
+        // Nothing starts before every part is there: what is replayed may be in the bucket, and count, before this constructor returns.
         _appender.Start();
         _uploader.Start();
-        _housekeeper = new Housekeeper(background, _writer, _record, recovered.State.Keys, epoch, _bucket, _gate, _commits, _loader, _uploader, this, options, time, newNonce, logger, Measures);
         _housekeeper.Start();
         _reader.Start();
         _lease.Start();

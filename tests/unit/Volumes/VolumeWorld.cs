@@ -1,21 +1,23 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using Gateway.Backends.Core;
 using Gateway.Scsi;
 using Gateway.Scsi.Interop;
 using Gateway.Tests.Shared;
 using Gateway.Volumes.Journal;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace Gateway.Volumes.Tests;
 
 /// <summary>One volume, its store and its journal disk, through any number of openings and crashes.</summary>
-internal sealed class VolumeWorld : IAsyncDisposable
+internal sealed class VolumeWorld : IAsyncDisposable, ILogger
 {
     public const string Name = "vol";
     public const int BlockDefaultBytes = 512;
 
     private readonly List<Volume> _ghosts = [];
+    private readonly ConcurrentQueue<string> _log = new();
     private ProcessBlobStore? _process;
 
     public MemoryBlobStore Store { get; } = new();
@@ -59,7 +61,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
     public async Task OpenAsync(IBlobStore? store = null)
     {
         _process = new ProcessBlobStore(store ?? Store, Random, FailureRate);
-        var opener = new VolumeOpener(_process, Options, JournalOptions, Journals, "test", TimeProvider.System, Random, NullLogger.Instance, caches: Journals);
+        var opener = new VolumeOpener(_process, Options, JournalOptions, Journals, "test", TimeProvider.System, Random, this, caches: Journals);
         while (true)
         {
             try
@@ -74,7 +76,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
         }
     }
 
-    public VolumeOpener NewOpener(SimulatedJournalDirectory journals, IBlobStore? store = null) => new(store ?? Store, Options, JournalOptions, journals, "other", TimeProvider.System, Random, NullLogger.Instance);
+    public VolumeOpener NewOpener(SimulatedJournalDirectory journals, IBlobStore? store = null) => new(store ?? Store, Options, JournalOptions, journals, "other", TimeProvider.System, Random, this);
 
     /// <summary>The process dies; its unsent requests with it. The old volume object lives on as a ghost that reaches nothing.</summary>
     public void Kill() => Die(disk => disk.AfterKill());
@@ -103,7 +105,7 @@ internal sealed class VolumeWorld : IAsyncDisposable
         {
             var (result, data) = await TryReadAsync(lba, blocks);
             if (FailureRate > 0 && result.Error == BlockError.StoreUnavailable) continue; // What an initiator does.
-            Assert.Equal(BlockResult.Success, result);
+            if (!result.IsSuccess) Assert.Fail($"{result} for a read of {blocks} blocks at {lba}. The engine's log:\n{string.Join('\n', _log)}");
             return data;
         }
     }
@@ -144,6 +146,14 @@ internal sealed class VolumeWorld : IAsyncDisposable
         if (Volume is not null) await Volume.DisposeAsync();
         foreach (var ghost in _ghosts) await ghost.DisposeAsync();
     }
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        _log.Enqueue($"{logLevel} {eventId.Name}: {formatter(state, exception)} {exception}");
 
     private void Die(Func<SimulatedDisk, byte[]> image)
     {
