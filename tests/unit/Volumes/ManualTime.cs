@@ -25,6 +25,15 @@ internal sealed class ManualTime : TimeProvider
         return timer;
     }
 
+    /// <summary>True while a timer runs.</summary>
+    public bool HasTimer
+    {
+        get
+        {
+            lock (_gate) return _timers.Exists(timer => timer.DueAt is not null);
+        }
+    }
+
     public void Advance(TimeSpan by)
     {
         var until = new TimeSpan(GetTimestamp()) + by;

@@ -3,6 +3,7 @@ using Gateway.Scsi.Interop;
 using Gateway.Tests.Shared;
 using Gateway.Volumes.Journal;
 using Gateway.Volumes.Leases;
+using Xunit;
 
 namespace Gateway.Volumes.Tests.Journal;
 
@@ -73,6 +74,24 @@ internal sealed class AppenderWorld : IJournalSink, IAsyncDisposable
     public async Task FillAsync(int pages)
     {
         while (File.Head - Appender.TailPosition < pages * (long)Page) await WriteAsync();
+    }
+
+    /// <summary>Writes single blocks until so many pages of the ring were used; what is held back gets all the time that it may take.</summary>
+    public async Task FillPastTheMarkAsync(int pages)
+    {
+        while (File.Head < pages * (long)Page)
+        {
+            var write = WriteAsync();
+            while (!write.IsCompleted && !Time.HasTimer) await Task.Yield(); // The appender may run elsewhere since it was last held up.
+            Time.Advance(BackPressure.DelayMax);
+            Assert.Equal(BlockResult.Success, await write);
+        }
+    }
+
+    /// <summary>Completes when the appender holds back a write, or waits for space: from then on time counts for it.</summary>
+    public async Task WaitsAsync()
+    {
+        while (!Time.HasTimer) await Task.Yield();
     }
 
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)

@@ -27,9 +27,10 @@ public class JournalAppenderTests
     public async Task Write_AboveTheHighWaterMark_IsHeldBackTheMoreTheFullerItIs(int pages, int milliseconds)
     {
         await using var world = await CreateAsync(highWaterPercent: 50, ringPages: 100);
-        await FillPastTheMarkAsync(world, pages);
+        await world.FillPastTheMarkAsync(pages);
 
         var write = world.WriteAsync();
+        await world.WaitsAsync();
 
         world.Time.Advance(TimeSpan.FromMilliseconds(milliseconds) - Tick - Tick);
         Assert.False(write.IsCompleted);
@@ -41,7 +42,7 @@ public class JournalAppenderTests
     public async Task Write_HeldBack_GoesOnWhenSpaceComesBack()
     {
         await using var world = await CreateAsync(highWaterPercent: 50, ringPages: 100);
-        await FillPastTheMarkAsync(world, 90);
+        await world.FillPastTheMarkAsync(90);
         var write = world.WriteAsync();
         Assert.False(write.IsCompleted);
 
@@ -77,6 +78,7 @@ public class JournalAppenderTests
 
         world.Time.Advance(CommandTimeout - TimeSpan.FromSeconds(5));
         Assert.Equal(BlockError.JournalFull, (await first).Error);
+        await world.WaitsAsync();
         Assert.False(second.IsCompleted);
         world.Time.Advance(TimeSpan.FromSeconds(5));
         Assert.Equal(BlockError.JournalFull, (await second).Error);
@@ -163,15 +165,4 @@ public class JournalAppenderTests
 
     private static Task<AppenderWorld> CreateAsync(int highWaterPercent = 100, int ringPages = 1000, Durability durability = Durability.Journal) =>
         AppenderWorld.CreateAsync(new VolumeOptions { HighWaterPercent = highWaterPercent, CommandTimeout = CommandTimeout, Durability = durability }, ringPages);
-
-    /// <summary>Fills beyond the mark: what is held back there gets all the time that it may take.</summary>
-    private static async Task FillPastTheMarkAsync(AppenderWorld world, int pages)
-    {
-        while (world.File.Head < pages * JournalBatchHeader.PageBytes)
-        {
-            var write = world.WriteAsync();
-            world.Time.Advance(BackPressure.DelayMax);
-            Assert.Equal(BlockResult.Success, await write);
-        }
-    }
 }

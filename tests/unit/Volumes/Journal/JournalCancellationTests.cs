@@ -68,13 +68,7 @@ public class JournalCancellationTests
     public async Task Write_CancelledWhileHeldBack_EndsAtOnce()
     {
         await using var world = await AppenderWorld.CreateAsync(new VolumeOptions { HighWaterPercent = 50 }, 100);
-        while (world.File.Head < 90 * JournalBatchHeader.PageBytes)
-        {
-            var fill = world.WriteAsync();
-            world.Time.Advance(BackPressure.DelayMax);
-            await fill;
-        }
-
+        await world.FillPastTheMarkAsync(90);
         using var cancellation = new CancellationTokenSource();
         var write = world.WriteAsync(cancellationToken: cancellation.Token);
         Assert.False(write.IsCompleted);
