@@ -3,8 +3,10 @@ using Gateway.Configuration;
 using Gateway.Serving;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Logs;
@@ -56,8 +58,6 @@ internal static class TelemetrySetup
                     });
                 }
             });
-        // It would have metrics made before anything else starts, and they cost as much as the rest of a start.
-        builder.Services.Remove(builder.Services.Single(d => d.ServiceType == typeof(IHostedService) && d.ImplementationType?.Assembly == typeof(OpenTelemetryBuilder).Assembly));
         if (traced) open.WithTracing(traces => traces.AddSource(CommandTracing.SourceName).SetSampler(new AlwaysOnSampler()).AddOtlpExporter(o => Direct(o, "v1/traces"))); // What is sampled is decided before a span begins.
         if (IsSent("LOGS"))
         {
@@ -67,6 +67,10 @@ internal static class TelemetrySetup
                 logs.AddOtlpExporter(o => Direct(o, "v1/logs"));
             });
         }
+
+        // Both would have metrics made before anything else starts, and they cost as much as the rest of a start. Settings are checked where they are read.
+        builder.Services.Remove(builder.Services.Single(d => d.ServiceType == typeof(IHostedService) && d.ImplementationType?.Assembly == typeof(OpenTelemetryBuilder).Assembly));
+        builder.Services.RemoveAll<IStartupValidator>();
 
         bool IsSent(string signal) => telemetry.Otlp.Endpoint is not null || environment.ContainsKey(EndpointVariable) || environment.ContainsKey($"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
 

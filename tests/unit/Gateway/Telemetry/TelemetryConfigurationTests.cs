@@ -2,7 +2,9 @@ using System.Text;
 using Gateway.Backends.Core;
 using Gateway.Configuration;
 using Gateway.Telemetry;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using OpenTelemetry.Metrics;
 using Xunit;
 
 namespace Gateway.Tests.Telemetry;
@@ -48,6 +50,26 @@ public sealed class TelemetryConfigurationTests
     }
 
     [Fact]
+    public async Task Start_WhatMetricsWaitForIsNotThere_TheyAreNotMade()
+    {
+        var volumesAreOpen = new TaskCompletionSource();
+        var made = new TaskCompletionSource();
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory, DisableDefaults = true });
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<IMetricSource>(new Nothing());
+        builder.AddTelemetry(new TelemetrySection(), new Dictionary<string, string>(), _ => volumesAreOpen.Task);
+        builder.Services.ConfigureOpenTelemetryMeterProvider((_, _) => made.TrySetResult());
+        using var host = builder.Build();
+
+        await host.StartAsync();
+
+        Assert.False(made.Task.IsCompleted);
+        volumesAreOpen.SetResult();
+        await made.Task;
+        await host.StopAsync();
+    }
+
+    [Fact]
     public void Cost_OfCountedRequests_IsByThePriceOfTheirKind()
     {
         var requests = new VolumeRequests();
@@ -64,4 +86,11 @@ public sealed class TelemetryConfigurationTests
 
     private static TelemetrySection Parse(string telemetry) =>
         ConfigurationReader.Parse(Encoding.UTF8.GetBytes($$"""{ "stores": { "local": { "type": "file", "path": "/srv" } }, "telemetry": {{telemetry}} }"""), "The file", new Dictionary<string, string>()).Telemetry;
+
+    private sealed class Nothing : IMetricSource
+    {
+        public IEnumerable<MeteredDevice> Devices => [];
+
+        public IEnumerable<MeteredStore> Stores => [];
+    }
 }
