@@ -35,6 +35,7 @@ internal static class ServeCommand
                 {
                     var file = Path.GetFullPath(result.GetValue(CommandLine.ConfigOption)!);
                     var configuration = GatewayConfiguration.Load(file);
+                    StoreWarmUp.Begin(configuration, new KernelRoots());
                     using var host = BuildHost(configuration, new ServeArguments(result.GetValue(ready), file), result.GetValue(verbose) ? LogLevel.Debug : LogLevel.Information);
                     await host.RunAsync(cancellation);
                 },
@@ -50,18 +51,22 @@ internal static class ServeCommand
         // The content root is not the working directory, which may be '/': nothing is read from there, and watching it would take for ever.
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory, DisableDefaults = true });
         builder.Services.AddSystemd();
-        builder.Logging.SetMinimumLevel(level);
-        builder.Logging.AddFilter("Microsoft.Hosting", LogLevel.Warning);
-        builder.Logging.AddConsole(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
-        builder.Logging.AddSimpleConsole(o =>
+        builder.Logging.AddConsole();
+        var isService = SystemdHelpers.IsSystemdService();
+        builder.Services.AddFixed(new ConsoleLoggerOptions { LogToStandardErrorThreshold = LogLevel.Trace, FormatterName = isService ? ConsoleFormatterNames.Systemd : ConsoleFormatterNames.Simple });
+        builder.Services.AddFixed(new SimpleConsoleFormatterOptions
         {
-            o.SingleLine = true;
-            o.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            o.UseUtcTimestamp = true;
-            o.ColorBehavior = LoggerColorBehavior.Disabled;
+            SingleLine = true,
+            TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ",
+            UseUtcTimestamp = true,
+            ColorBehavior = LoggerColorBehavior.Disabled,
         });
-        if (SystemdHelpers.IsSystemdService()) builder.Logging.AddSystemdConsole();
-        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = ShutdownTimeout);
+        builder.Services.AddFixed(new JsonConsoleFormatterOptions());
+        builder.Services.AddFixed(new ConsoleFormatterOptions());
+        builder.Services.AddFixed(new LoggerFactoryOptions());
+        builder.Services.AddFixed(new LoggerFilterOptions { MinLevel = level, Rules = { new LoggerFilterRule(null, "Microsoft.Hosting", LogLevel.Warning, null) } });
+        builder.Services.AddFixed(new ConsoleLifetimeOptions());
+        builder.Services.AddFixed(new HostOptions { ShutdownTimeout = ShutdownTimeout });
         return builder;
     }
 
