@@ -162,16 +162,25 @@ row_outage_reads() {
   judge outage-reads outage-reads "$code" "$sense" 'Not Ready'
 }
 
-# Larger than all caches; then the gateway starts anew, with nothing in memory.
+# Larger than all caches, and no faster than the store takes it: this is not what fills the journal. Then the gateway starts anew, with nothing in memory.
 fill_cold() {
-  FILE=cold fio_run fill-cold --rw=write --bs=256k --iodepth=4 --size=160M --do_verify=0 &&
-    dd if=/dev/urandom of="$LIO_DISK" bs=1M seek=$((size * 5 / 8 / 1048576)) count=$((size * 3 / 8 / 1048576)) oflag=direct conv=notrunc status=none &&
-    volume_settled 300 && gateway_kill9 && gateway_start
+  local mib=$((size * 5 / 8 / 1048576))
+  FILE=cold fio_run fill-cold --rw=write --bs=256k --iodepth=4 --rate=4m --size=160M --do_verify=0 || return 1
+  for ((; mib < size / 1048576; mib += 16)); do
+    wait_for 120 journal_has_room && dd if=/dev/urandom of="$LIO_DISK" bs=1M seek="$mib" count=16 oflag=direct conv=notrunc status=none || return 1
+  done
+  volume_settled 300 && gateway_kill9 && gateway_start
+}
+journal_has_room() {
+  exec 9<> "/dev/tcp/127.0.0.1/9464" || return 1
+  printf 'GET /metrics HTTP/1.0\r\n\r\n' >&9
+  awk '/^gateway_journal_utilization/ { use = $2 } END { exit !(use != "" && use < 0.3) }' <&9
 }
 
 # The journal fills up and stays full for a while.
 row_journal_full() {
   local code=0 pid
+  journal_fulls; fulls=$REPLY
   control store/rgw-kill
   FILE=full fio_run journal-full --rw=write --bs=64k --iodepth=8 --size=96M --do_verify=1 &
   pid=$!
@@ -183,7 +192,8 @@ row_journal_full() {
   wait "$pid" || code=$?
   judge journal-full journal-full "$code" "$sense" 'journal full'
 }
-journal_is_full() { grep -q 'Journal of volume .* is full' "$GATEWAY_LOG"; }
+journal_fulls() { REPLY=$(grep -c 'Journal of volume .* is full' "$GATEWAY_LOG") || true; }
+journal_is_full() { journal_fulls; [[ $REPLY -gt $fulls ]]; }
 
 # Beside the writes a small file is read that the gateway has in memory: as long without faults, then with them.
 row_flaky() {
@@ -348,7 +358,7 @@ row_restarts() {
     pause 8
     now_us; from=$REPLY
     kill -"${kinds[i % 2]}" "$gateway_pid"
-    wait_for 60 ! process_alive "$gateway_pid" || code=1
+    WAIT_INTERVAL=0.02 wait_for 60 ! process_alive "$gateway_pid" || code=1
     wait "$gateway_pid" 2> /dev/null || true
     now_us; [[ $((i % 2)) -eq 1 || $(((REPLY - from) / 1000)) -le $stop_max ]] || stop_max=$(((REPLY - from) / 1000))
     gateway_start || code=1

@@ -120,22 +120,24 @@ gateway_config() {
 JSON
 }
 
-gateway_ready_or_dead() { [[ -e $LIO_STATE/ready ]] || ! process_alive "$gateway_pid"; }
+# The file holds the process id of the gateway that is ready; it may be one of an earlier gateway.
+gateway_is_ready() { local ready=''; { read -r ready < "$LIO_STATE/ready"; } 2> /dev/null; [[ $ready == "$gateway_pid" ]]; }
+gateway_ready_or_dead() { gateway_is_ready || ! process_alive "$gateway_pid"; }
 
 # Starts the gateway in a session of its own and waits until it serves every device that exists.
 gateway_start() {
   [[ -x ${GATEWAY-} ]] || { lio_fail "GATEWAY is not an executable file: '${GATEWAY-}'"; return 1; }
-  mkdir -p "$LIO_STATE"
-  rm -f "$LIO_STATE/ready"
+  # Without a process more than it takes: in emulation each costs tens of milliseconds, and initiators wait.
+  [[ -d $LIO_STATE ]] || mkdir -p "$LIO_STATE"
   setsid "$GATEWAY" serve --config "$GATEWAY_CONFIG" --ready-file "$LIO_STATE/ready" >> "$GATEWAY_LOG" 2>&1 < /dev/null &
   gateway_pid=$!
   WAIT_INTERVAL=0.02 wait_for "${GATEWAY_START_SECONDS:-60}" gateway_ready_or_dead ||
     { lio_fail "the gateway is not ready after ${GATEWAY_START_SECONDS:-60} s"; return 1; }
-  [[ -e $LIO_STATE/ready ]] || { lio_fail "the gateway ended at start: $(tail -n 3 "$GATEWAY_LOG")"; return 1; }
+  gateway_is_ready || { lio_fail "the gateway ended at start: $(tail -n 3 "$GATEWAY_LOG")"; return 1; }
 }
 
 gateway_kill9() {
-  kill -KILL "$gateway_pid" && wait_for 10 ! process_alive "$gateway_pid"
+  kill -KILL "$gateway_pid" && WAIT_INTERVAL=0.02 wait_for 10 ! process_alive "$gateway_pid"
   wait "$gateway_pid" 2>/dev/null || true
 }
 
