@@ -24,9 +24,10 @@ control() {
 
 # An outage of the store must be told within a minute; one of less than so many seconds may pass without a word.
 OUTAGE_TOLD_S=40
-# Alerts that may come with a row's outages beside those that must: its journal really does fill; and of a gateway that is killed every 10 s, in a guest where it takes
-# seconds to start, scrape after scrape finds nothing.
-declare -A row_may=([journal-full]=TcmuGatewayJournalFilling+TcmuGatewayJournalFull+TcmuGatewayLeaseLost [restarts]=TcmuGatewayDown [kills]=TcmuGatewayDown)
+# Alerts that may come with a row's outages beside those that must: its journal really does fill; of a gateway that is killed every 10 s, in a guest where it takes
+# seconds to start, scrape after scrape finds nothing; and short outages, one after the other, can be a quarter of two minutes.
+declare -A row_may=([journal-full]=TcmuGatewayJournalFilling+TcmuGatewayJournalFull+TcmuGatewayLeaseLost [aborts]=TcmuGatewayBreakerOpen
+  [policies]=TcmuGatewayBreakerOpen [restarts]=TcmuGatewayDown+TcmuGatewayBreakerOpen [kills]=TcmuGatewayDown)
 row_now=''
 
 # tell WHAT: what a request of control means for operators. Names are words with slashes between them.

@@ -49,6 +49,26 @@ public sealed class BlobServerTests : IAsyncLifetime
         Assert.Equal(0, server.Memory.Puts.UsedBytes);
     }
 
+    /// <summary>A client that is told no while it sends must not lose the connection, and all other calls with it.</summary>
+    [Fact]
+    public async Task Put_RefusedOverAndOver_TheOthersOfTheConnectionGoOn()
+    {
+        var (reached, go) = HoldRequests("put");
+        var server = await _world.ServeAsync(new BlobServerOptions { PutMemoryBytes = 2 * MiB }, _store);
+        var store = _world.Connect(server);
+        var first = store.PutAsync(new("first"), new byte[MiB + 1], Precondition.None, None).AsTask();
+        await reached;
+
+        for (var i = 0; i < 50; i++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(n => ThrowsAsync(BlobErrorKind.Throttled, async () => await store.PutAsync(new("more"), new byte[MiB + n], Precondition.None, None))));
+            await ThrowsAsync(BlobErrorKind.Rejected, async () => await store.PutAsync(new("huge"), new byte[3 * MiB], Precondition.None, None));
+        }
+
+        go.SetResult();
+        await first;
+    }
+
     [Fact]
     public async Task Get_WithoutMemoryForIt_IsThrottledAndPutsGoOn()
     {
@@ -67,7 +87,7 @@ public sealed class BlobServerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Put_LongerThanTheServerTakes_IsRejectedBeforeItIsSent()
+    public async Task Put_LongerThanTheServerTakes_IsRejected()
     {
         var store = _world.Connect(await _world.ServeAsync(new BlobServerOptions { BlobMaxBytes = MiB }));
 

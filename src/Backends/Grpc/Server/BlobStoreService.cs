@@ -38,9 +38,8 @@ internal sealed class BlobStoreService(
             V1.Precondition.Absent => Precondition.Absent,
             _ => throw Rejected("A put says which precondition it has."),
         };
-        if (header.LengthBytes > (ulong)options.BlobMaxBytes) throw Rejected($"A blob has at most {options.BlobMaxBytes} bytes here.");
 
-        using var buffer = memory.Puts.Rent((int)header.LengthBytes);
+        using var buffer = await RentAsync(header.LengthBytes, requestStream, cancellationToken);
         await ReceiveAsync(requestStream, buffer.Memory, cancellationToken);
         if (Crc32C.Compute(buffer.Memory.Span) != header.Crc32C) throw new BlobStoreException(BlobErrorKind.Corrupt, "The blob's CRC-32C is not the one of its header; nothing was stored.");
         await tenant.PutAsync(key, buffer.Memory, precondition, cancellationToken);
@@ -180,6 +179,25 @@ internal sealed class BlobStoreService(
 
     /// <summary>What is wrong with the request itself, in words for its sender.</summary>
     private static RpcException Rejected(string message) => BlobStatus.ToRpc(BlobErrorKind.Rejected, message);
+
+    /// <summary>The memory for a put. Without it the put is refused, but only once its bytes have come.</summary>
+    /// <remarks>
+    /// A client that hears no while it sends resets the call, and .NET's may send another frame of it after that (dotnet/corefx issue 39819 is of this kind).
+    /// Kestrel then closes the connection (STREAM_CLOSED), and with it every other call of that gateway.
+    /// </remarks>
+    private async Task<TransferMemory.Buffer> RentAsync(ulong lengthBytes, IAsyncStreamReader<PutRequest> stream, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return lengthBytes <= (ulong)options.BlobMaxBytes ? memory.Puts.Rent((int)lengthBytes) : throw Rejected($"A blob has at most {options.BlobMaxBytes} bytes here.");
+        }
+        catch (Exception e) when (e is BlobStoreException or RpcException)
+        {
+            var left = options.BlobMaxBytes;
+            while (left >= 0 && await stream.MoveNext(cancellationToken)) left -= stream.Current.CalculateSize();
+            throw;
+        }
+    }
 
     private static async Task ReceiveAsync(IAsyncStreamReader<PutRequest> stream, Memory<byte> content, CancellationToken cancellationToken)
     {
