@@ -24,6 +24,12 @@ namespace Gateway.Volumes;
 /// </remarks>
 public sealed class VolumeOpener
 {
+    /// <summary>Of a put that fails for a moment; then the opening fails, and is tried anew by whoever wants it.</summary>
+    private const int PutAttempts = 4;
+
+    /// <summary>A store that wants to be left alone for longer has the opening fail.</summary>
+    private static readonly TimeSpan RetryAfterMax = TimeSpan.FromSeconds(1);
+
     private readonly IBlobStore _store;
     private readonly IBlobStore _background;
     private readonly VolumeOptions _options;
@@ -346,7 +352,7 @@ public sealed class VolumeOpener
         var key = state.Keys.Epoch(claim.Epoch);
         try
         {
-            await _store.PutAsync(key, RecordCodec.Encode(claim, state.Volume.Id), Precondition.Absent, cancellationToken);
+            await PutAsync(key, RecordCodec.Encode(claim, state.Volume.Id), Precondition.Absent, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
@@ -366,7 +372,7 @@ public sealed class VolumeOpener
         var state = recovered.State;
         var writer = new WriterIdentity(state.Keys, state.Volume.Id, claim.Epoch, _owner, recovered.Journal.Superblock.JournalId);
         var beat = HeartbeatRecord.Of(writer, FlushLedger.Of(recovered, _options.Durability).Progress, _newNonce(), _time.GetUtcNow());
-        await _store.PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(beat, state.Volume.Id), Precondition.None, cancellationToken);
+        await PutAsync(state.Keys.HeartbeatKey, LeaseCodec.Encode(beat, state.Volume.Id), Precondition.None, cancellationToken);
     }
 
     /// <summary>Records where the log before us ends, and looks that nobody claimed after us.</summary>
@@ -377,7 +383,7 @@ public sealed class VolumeOpener
         var key = state.Keys.Takeover(claim.Epoch);
         try
         {
-            await _store.PutAsync(key, RecordCodec.Encode(takeover, state.Volume.Id), Precondition.Absent, cancellationToken);
+            await PutAsync(key, RecordCodec.Encode(takeover, state.Volume.Id), Precondition.Absent, cancellationToken);
         }
         catch (BlobStoreException e) when (e.Kind == BlobErrorKind.PreconditionFailed)
         {
@@ -389,6 +395,28 @@ public sealed class VolumeOpener
         if (await EpochLook.IsSupersededAsync(_store, state.Keys, claim.Epoch, null, cancellationToken)) throw ClaimedElsewhere(state.Volume.Name, claim.Epoch + 1);
         authority.Extend(lookSentAt);
         await StampAsync(journal, journal.Superblock with { Epoch = claim.Epoch, ClaimEpoch = 0, ClaimNonce = default });
+    }
+
+    /// <summary>
+    /// Puts a record of this opening, up to a few times. What stands before a store repeats reads and no puts; and one that fails would have the opening
+    /// begin anew, with initiators waiting. Whether an attempt that failed had its effect does not matter: all have the same content, by which the next knows it.
+    /// </summary>
+    private async Task PutAsync(BlobKey key, ReadOnlyMemory<byte> content, Precondition precondition, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await _store.PutAsync(key, content, precondition, cancellationToken);
+                return;
+            }
+            catch (BlobStoreException e) when (e.IsTransient && attempt < PutAttempts && (e.RetryAfter ?? default) <= RetryAfterMax)
+            {
+                TimeSpan delay;
+                lock (_random) delay = _options.RetryDelayMin * attempt * (0.5 + (_random.NextDouble() / 2));
+                await Task.Delay(e.RetryAfter > delay ? e.RetryAfter.Value : delay, _time, cancellationToken);
+            }
+        }
     }
 
     /// <summary>

@@ -130,7 +130,7 @@ internal sealed class BenchTarget : IAsyncDisposable
         return new BenchTarget($"volume {path}", await opener.OpenAsync(path.Volume, cancellationToken), store, null, null);
     }
 
-    /// <summary>From now on until the target is disposed of. Only for a target that was made with faults.</summary>
+    /// <summary>From now on, until others do or the target is disposed of. Only for a target that was made with faults.</summary>
     public void BeginFaults(FaultPlan plan) => _faults!.Plan = plan;
 
     public async ValueTask DisposeAsync()

@@ -10,6 +10,9 @@ internal sealed class LoadResult
     /// <summary>SYNCHRONIZE CACHE.</summary>
     public LatencyHistogram Syncs { get; } = new();
 
+    /// <summary>Those of <see cref="LoadBeside.FarReads"/>, which count nowhere else.</summary>
+    public LatencyHistogram FarReads { get; } = new();
+
     public TimeSpan Elapsed { get; set; }
 
     public ResourceUse Use { get; set; }

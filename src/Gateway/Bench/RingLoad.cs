@@ -39,6 +39,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
     private readonly TimeProvider _time;
     private readonly uint _blocks;
     private readonly ulong _slots;
+    private readonly ulong _allSlots;
     private readonly byte[] _data;
     private readonly byte[] _cdb = new byte[16];
     private readonly Lane[] _lanes;
@@ -61,6 +62,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
         _random = new FastRandom(workload.Seed);
         _blocks = (uint)(workload.BlockBytes / logicalBlockBytes);
         _slots = (ulong)(Math.Min(workload.SpanBytes == 0 ? long.MaxValue : workload.SpanBytes, capacityBytes) / workload.BlockBytes);
+        _allSlots = (ulong)(capacityBytes / workload.BlockBytes);
         _nanosecondsPerTick = 1e9 / time.TimestampFrequency;
         _data = new byte[workload.Writes ? DataPoolBytes + workload.BlockBytes : 0];
         _random.Fill(_data.AsSpan(0, _data.Length / sizeof(ulong) * sizeof(ulong)));
@@ -135,7 +137,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
             return;
         }
 
-        (lane.IsWrite ? _result.Writes : _result.Reads).Record(nanoseconds);
+        (lane.IsFar ? _result.FarReads : lane.IsWrite ? _result.Writes : _result.Reads).Record(nanoseconds);
         if (lane.IsWrite && ++lane.UnsyncedWrites == _workload.FsyncEvery) lane.Phase = Phase.Sync;
     }
 
@@ -217,6 +219,14 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
     private void Choose(ref Lane lane)
     {
         if (lane.Phase == Phase.Sync) return;
+        if (_workload.Beside is { } beside)
+        {
+            var draw = _random.Next(1_000_000) / 1e6;
+            (lane.IsWrite, lane.IsFar) = (draw < beside.Writes, draw >= 1 - beside.FarReads);
+            lane.Slot = lane.IsFar ? (2 * _slots) + _random.Next(_allSlots - (2 * _slots)) : (lane.IsWrite ? _slots : 0) + _random.Next(_slots);
+            return;
+        }
+
         lane.IsWrite = _workload.Pattern switch
         {
             AccessPattern.Write or AccessPattern.RandWrite => true,
@@ -286,6 +296,7 @@ internal sealed class RingLoad : ICompletionSink, IDisposable
         public int UnsyncedWrites;
         public Phase Phase;
         public bool IsWrite;
+        public bool IsFar;
 
         /// <summary>The command was decided and has to be sent, or sent again.</summary>
         public bool Again;

@@ -12,6 +12,11 @@ internal enum AccessPattern
     RandRw,
 }
 
+/// <summary>What runs beside the reads of a load, in shares of all its commands from 0 to 1.</summary>
+/// <param name="Writes">Writes at random addresses of the <see cref="Workload.SpanBytes"/> after those that are read.</param>
+/// <param name="FarReads">Reads at random addresses of all the rest of the device: what no cache holds. They are not among the reads measured.</param>
+internal readonly record struct LoadBeside(double Writes, double FarReads);
+
 /// <summary>What a load does: the usual parameters of fio.</summary>
 internal sealed record Workload
 {
@@ -47,6 +52,9 @@ internal sealed record Workload
     /// <summary>The addresses used, from 0 on, in bytes; the whole device if it is 0, the default, or more than the device has.</summary>
     public long SpanBytes { get; init; }
 
+    /// <summary>For a load of random reads; null, the default: nothing else happens.</summary>
+    public LoadBeside? Beside { get; init; }
+
     /// <summary>A SYNCHRONIZE CACHE after every so many writes of a lane, waited for like a command; 0, the default, for none.</summary>
     public int FsyncEvery { get; init; }
 
@@ -56,7 +64,7 @@ internal sealed record Workload
     /// <summary>Decides addresses, data, and the mix.</summary>
     public ulong Seed { get; init; } = 1;
 
-    public bool Writes => Pattern is AccessPattern.Write or AccessPattern.RandWrite or AccessPattern.RandRw;
+    public bool Writes => Beside is { Writes: > 0 } || Pattern is AccessPattern.Write or AccessPattern.RandWrite or AccessPattern.RandRw;
 
     public bool Reads => Pattern is not (AccessPattern.Write or AccessPattern.RandWrite);
 

@@ -78,7 +78,9 @@ public sealed class Qcow2ImageTests : IDisposable
     {
         RequireQemu();
         _folder.Run("qemu-img", "create", "-f", "qcow2", "-o", "data_file=data.raw", "outside.qcow2", "1M");
-        _folder.Run("qemu-img", "create", "-f", "qcow2", "--object", "secret,id=s,data=open-sesame", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "secret.qcow2", "1M");
+        _folder.Run("qemu-img", "create", "-f", "qcow2", "secret.qcow2", "1M");
+        // qemu-img itself measures the processor to make a key, and gives up where it gets too little of it.
+        using (var header = File.OpenHandle(_folder.File("secret.qcow2"), access: FileAccess.Write)) RandomAccess.Write(header, new byte[] { 0, 0, 0, 2 }, 32); // crypt_method: LUKS
 
         Assert.Contains("another file", (await Assert.ThrowsAsync<ImageException>(() => Qcow2Image.OpenAsync(_folder.File("outside.qcow2"), default))).Message, StringComparison.Ordinal);
         Assert.Contains("encrypted", (await Assert.ThrowsAsync<ImageException>(() => Qcow2Image.OpenAsync(_folder.File("secret.qcow2"), default))).Message, StringComparison.Ordinal);

@@ -6,7 +6,7 @@ internal abstract class SuiteGroup
     /// <summary>All groups, in the order of a run.</summary>
     public static readonly SuiteGroup[] All =
     [
-        new RingGroup(), new AllocationGroup(), new ReadGroup(), new JournalGroup(), new SyncGroup(), new StoreGroup(), new AmplificationGroup(), new CleaningGroup(), new OpenGroup(), new IdleGroup(), new TelemetryGroup(),
+        new RingGroup(), new AllocationGroup(), new ReadGroup(), new JournalGroup(), new SyncGroup(), new StoreGroup(), new AmplificationGroup(), new CleaningGroup(), new OpenGroup(), new IdleGroup(), new TelemetryGroup(), new FlakyGroup(),
     ];
 
     /// <summary>What it measures; its first id names it.</summary>

@@ -26,9 +26,11 @@ internal sealed record SuiteTarget(string Id, string Unit, double Target, bool A
 
     public static readonly SuiteTarget TelemetryOverhead = new("telemetry_overhead", "ratio", 0.03, false, "share of reads that telemetry takes away, 4 KiB random, warm in memory, one core");
 
+    public static readonly SuiteTarget FlakyReads = new("flaky_read_p99", "ratio", 1.25, false, "p99 of reads from memory while the store fails, to the same load without faults");
+
     public static readonly SuiteTarget[] All =
     [
-        RingNull, RingAlloc, RandWrite, SyncWrite, SyncWriteDepth, ReadWarm, S3SeqWrite, S3SeqRead, S3Sdk, PutAmplification, Clean80, Clean60, Open, OpenMemory, Idle, TelemetryOverhead,
+        RingNull, RingAlloc, RandWrite, SyncWrite, SyncWriteDepth, ReadWarm, S3SeqWrite, S3SeqRead, S3Sdk, PutAmplification, Clean80, Clean60, Open, OpenMemory, Idle, TelemetryOverhead, FlakyReads,
     ];
 
     public bool IsMetBy(double value) => AtLeast ? value >= Target : value <= Target;
