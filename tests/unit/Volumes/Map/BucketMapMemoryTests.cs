@@ -62,8 +62,8 @@ public class BucketMapMemoryTests(ITestOutputHelper output)
     [InlineData(true)]
     public void Map_SequentialGibibyte_TakesLittle(bool compressed)
     {
-        // The least of some: what else the process allocates meanwhile is not the map's.
-        var perSpan = Enumerable.Range(0, 5).Min(_ => MeasureSequential(compressed));
+        // The median of some: what else the process allocates, or lets go, meanwhile is not the map's.
+        var perSpan = Enumerable.Range(0, 5).Select(_ => MeasureSequential(compressed)).Order().ElementAt(2);
         output.WriteLine($"{perSpan:F0} bytes per span of 2 MiB.");
         Assert.InRange(perSpan, 0, compressed ? 380 : 110);
     }
