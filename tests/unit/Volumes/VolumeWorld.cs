@@ -82,7 +82,10 @@ internal sealed class VolumeWorld : IAsyncDisposable, ILogger
     public void Kill() => Die(disk => disk.AfterKill());
 
     /// <summary>The machine loses power: also what the disk had not flushed may be gone.</summary>
-    public void CutPower() => Die(disk => disk.AfterPowerCut(Random));
+    public void CutPower() => Die(disk =>
+    {
+        lock (Random) return disk.AfterPowerCut(Random);
+    });
 
     public void LoseJournal() => Journals = new SimulatedJournalDirectory();
 

@@ -94,6 +94,12 @@ internal sealed class AppenderWorld : IJournalSink, IAsyncDisposable
         while (!Time.HasTimer) await Task.Yield();
     }
 
+    /// <summary>Completes when so many batches are written: the appender may run elsewhere since it last answered somebody.</summary>
+    public async Task AppendedAsync(int batches)
+    {
+        while (Batches.Count < batches) await Task.Yield();
+    }
+
     void IJournalSink.Appended(in JournalBatch batch, ReadOnlySpan<byte> page)
     {
         var records = new JournalRecord[batch.Header.RecordCount];

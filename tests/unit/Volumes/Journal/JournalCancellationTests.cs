@@ -118,6 +118,7 @@ public class JournalCancellationTests
         world.Appender.Release(world.Appender.AppendedPosition);
         Assert.Equal(BlockResult.Success, await first);
         var second = world.WriteAsync(fua: true); // With the same request object.
+        await world.AppendedAsync(2);
 
         cancellation.Cancel();
 
